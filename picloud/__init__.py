@@ -1,0 +1,5 @@
+"""PiCloud: a self-hosted script cloud that lives inside Jupyter."""
+
+from picloud.version import __version__
+
+__all__ = ["__version__"]

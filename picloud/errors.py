@@ -1,0 +1,269 @@
+"""Every error PiCloud raises on purpose.
+
+The first branch says whose fault it is, the class says what happened, `code` is stable and may be relied on::
+
+    PicloudError
+    ├── CallerError                     the request or command was wrong; change it and try again
+    │   ├── InvalidInput                invalid_input
+    │   │   ├── InvalidScript           invalid_script
+    │   │   ├── InvalidRoute            invalid_route
+    │   │   └── InvalidNotebook         invalid_notebook
+    │   ├── Unauthenticated             unauthenticated
+    │   ├── PermissionDenied            permission_denied
+    │   ├── NotFound                    not_found
+    │   ├── MethodNotAllowed            method_not_allowed
+    │   ├── Conflict                    conflict
+    │   ├── TestsFailed                 tests_failed
+    │   └── BodyTooLarge                body_too_large
+    ├── ScriptError                     a script failed; carries its traceback
+    │   ├── ScriptSyntaxError           script_syntax_error
+    │   ├── ScriptRuntimeError          script_runtime_error
+    │   ├── InvalidResponse             invalid_response
+    │   ├── ModuleNotFound              module_not_found
+    │   ├── InvalidModule               invalid_module
+    │   ├── ImportCycle                 import_cycle
+    │   ├── ImportTooDeep               import_too_deep
+    │   ├── TimeLimitExceeded           time_limit_exceeded
+    │   ├── MemoryLimitExceeded         memory_limit_exceeded
+    │   └── RunInterrupted              run_interrupted
+    └── PlatformError                   PiCloud or what it stands on failed; the cause is in the log only
+        ├── DatabaseUnavailable         database_unavailable
+        ├── EmbeddedServerError         embedded_server_error
+        ├── MigrationError              migration_error
+        └── DataPlaneUnavailable        data_plane_unavailable
+
+A message is a plain sentence that says what to do. It never holds a host, a statement or a driver's text: those stay
+in `__cause__`, which is logged and not shown.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+class PicloudError(Exception):
+    """Something went wrong."""
+
+    code: ClassVar[str] = "error"
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or type(self).__doc__ or type(self).code)
+
+    @property
+    def message(self) -> str:
+        """The sentence for the person who sees the error."""
+        return str(self.args[0])
+
+
+class CallerError(PicloudError):
+    """The request or command was wrong."""
+
+    code = "caller_error"
+
+
+class InvalidInput(CallerError):
+    """A value is not valid."""
+
+    code = "invalid_input"
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One thing wrong with a source text."""
+
+    line: int
+    """1-based."""
+    column: int
+    """1-based, in bytes."""
+    message: str
+    """What is wrong and what to do."""
+
+    def __str__(self) -> str:
+        return f"{self.line}:{self.column}: {self.message}"
+
+
+class InvalidScript(InvalidInput):
+    """The script is not valid; `diagnostics` holds everything found, in source order."""
+
+    code = "invalid_script"
+
+    def __init__(self, name: str, diagnostics: tuple[Diagnostic, ...]) -> None:
+        self.name = name
+        self.diagnostics = diagnostics
+        super().__init__("\n".join(f"{name}:{diagnostic}" for diagnostic in diagnostics))
+
+
+class InvalidRoute(InvalidInput):
+    """The route is not valid."""
+
+    code = "invalid_route"
+
+
+class InvalidNotebook(InvalidInput):
+    """The notebook cannot be published; `cell` is the 1-based number of the cell at fault, when there is one."""
+
+    code = "invalid_notebook"
+
+    def __init__(self, message: str, *, cell: int | None = None) -> None:
+        self.cell = cell
+        super().__init__(f"cell {cell}: {message}" if cell is not None else message)
+
+
+class Unauthenticated(CallerError):
+    """This needs a valid token: send it as 'Authorization: Bearer ...' (make one with 'picloud token create')."""
+
+    code = "unauthenticated"
+
+
+class PermissionDenied(CallerError):
+    """The token does not allow this."""
+
+    code = "permission_denied"
+
+
+class NotFound(CallerError):
+    """There is no such thing here."""
+
+    code = "not_found"
+
+
+class MethodNotAllowed(CallerError):
+    """The path exists but not for this method; `allow` lists the methods it answers."""
+
+    code = "method_not_allowed"
+
+    def __init__(self, allow: tuple[str, ...]) -> None:
+        self.allow = allow
+        super().__init__(f"This path answers {', '.join(allow)} only.")
+
+
+class Conflict(CallerError):
+    """This contradicts what is there now."""
+
+    code = "conflict"
+
+
+class TestsFailed(CallerError):
+    """Tests failed, so nothing was published."""
+
+    __test__ = False  # the name starts like a test class's
+    code = "tests_failed"
+
+
+class BodyTooLarge(CallerError):
+    """The request body is too large."""
+
+    code = "body_too_large"
+
+
+class ScriptError(PicloudError):
+    """The script failed.
+
+    `script` and `line` (1-based) say where, `traceback` holds one line per Lua frame, innermost first, script frames only.
+    """
+
+    code = "script_error"
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        script: str | None = None,
+        line: int | None = None,
+        traceback: tuple[str, ...] = (),
+    ) -> None:
+        self.script = script
+        self.line = line
+        self.traceback = traceback
+        super().__init__(message)
+
+
+class ScriptSyntaxError(ScriptError):
+    """The script is not valid Lua."""
+
+    code = "script_syntax_error"
+
+
+class ScriptRuntimeError(ScriptError):
+    """The script raised an error."""
+
+    code = "script_runtime_error"
+
+
+class InvalidResponse(ScriptError):
+    """The script returned something that is not a response."""
+
+    code = "invalid_response"
+
+
+class ModuleNotFound(ScriptError):
+    """The app has no module of that name."""
+
+    code = "module_not_found"
+
+
+class InvalidModule(ScriptError):
+    """The module holds statements a module may not have."""
+
+    code = "invalid_module"
+
+
+class ImportCycle(ScriptError):
+    """Modules require each other in a circle."""
+
+    code = "import_cycle"
+
+
+class ImportTooDeep(ScriptError):
+    """Modules require each other too many levels deep."""
+
+    code = "import_too_deep"
+
+
+class TimeLimitExceeded(ScriptError):
+    """The run took longer than it may."""
+
+    code = "time_limit_exceeded"
+
+
+class MemoryLimitExceeded(ScriptError):
+    """The run used more memory than it may."""
+
+    code = "memory_limit_exceeded"
+
+
+class RunInterrupted(ScriptError):
+    """The run was interrupted."""
+
+    code = "run_interrupted"
+
+
+class PlatformError(PicloudError):
+    """PiCloud failed; the log has the cause."""
+
+    code = "platform_error"
+
+
+class DatabaseUnavailable(PlatformError):
+    """The database does not answer; try again in a moment."""
+
+    code = "database_unavailable"
+
+
+class EmbeddedServerError(PlatformError):
+    """The embedded PostgreSQL server did not start; see the log file in PICLOUD_HOME/postgres."""
+
+    code = "embedded_server_error"
+
+
+class MigrationError(PlatformError):
+    """The database schema cannot be brought up to date."""
+
+    code = "migration_error"
+
+
+class DataPlaneUnavailable(PlatformError):
+    """The server that runs scripts is starting or restarting; try again in a moment."""
+
+    code = "data_plane_unavailable"

@@ -1,0 +1,41 @@
+"""All settings, read once from the environment (`PICLOUD_*`) at the edge and handed down as a frozen value."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import platformdirs
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """PiCloud's settings; every field is the environment variable `PICLOUD_` + its name in capitals."""
+
+    model_config = SettingsConfigDict(env_prefix="PICLOUD_", frozen=True, extra="ignore")
+
+    home: Path = Field(
+        default_factory=lambda: platformdirs.user_data_path("picloud"),
+        description="Folder of everything PiCloud keeps: the embedded database, the instance token, logs.",
+    )
+    database_url: SecretStr | None = Field(
+        default=None,
+        description="libpq URL of an external PostgreSQL (14 or newer). Unset: the embedded server under PICLOUD_HOME.",
+    )
+    database_pool_size: int = Field(default=8, ge=1, description="Most connections each process keeps open.")
+    database_timeout_s: float = Field(
+        default=5.0, gt=0, description="Seconds to wait for a connection before answering 'database unavailable'."
+    )
+    host: str = Field(default="127.0.0.1", description="Address the data plane listens on.")
+    port: int = Field(default=8787, ge=0, le=65535, description="Port of the data plane; 0 picks a free one.")
+    workers: int = Field(default=1, ge=1, description="Worker processes of the data plane.")
+    threads: int = Field(default=8, ge=1, description="Threads that run scripts, per worker process.")
+    run_timeout_s: float = Field(default=10.0, gt=0, description="Wall-clock seconds a run may take.")
+    run_memory_mb: int = Field(default=64, ge=1, description="MiB of Lua memory a run may use.")
+    run_grace_s: float = Field(
+        default=5.0, gt=0, description="Seconds past its deadline after which a stuck run costs its worker process."
+    )
+    module_import_depth_max: int = Field(default=8, ge=1, description="Levels of modules that may require each other.")
+    script_cache_size: int = Field(default=256, ge=1, description="App snapshots kept per process.")
+    module_cache_size: int = Field(default=512, ge=1, description="Compiled scripts kept per Lua state.")
+    body_max_mb: int = Field(default=16, ge=1, description="MiB of request body an endpoint accepts.")
