@@ -1,0 +1,42 @@
+"""A release: the numbered, immutable record of one publish."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from picloud.model.route import Route
+from picloud.model.script import Script
+
+
+@dataclass(frozen=True, slots=True)
+class TestSource:
+    """One `%%test` cell."""
+
+    __test__ = False  # not a pytest class
+
+    name: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """All an app consists of: what a notebook publishes and what a release keeps. Each part is sorted by name."""
+
+    scripts: tuple[Script, ...] = ()
+    routes: tuple[Route, ...] = ()
+    tests: tuple[TestSource, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """One publish of an app."""
+
+    number: int
+    """1-based, without gaps, per app."""
+    author: str
+    message: str
+    notebook: str | None
+    """File name of the notebook it came from, when it came from one."""
+    created_at: datetime
+    manifest: Manifest = field(repr=False)
