@@ -1,0 +1,252 @@
+"""Reads one notebook cell: which kind it is and what it asks for. Pure: text in, frozen values out."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+
+from picloud.errors import InvalidInput
+from picloud.model.app import check_app_name
+from picloud.model.release import TestSource
+from picloud.model.route import METHODS, Route, check_route
+from picloud.model.script import SCRIPT_NAME, Script, ScriptKind, check_script_name
+from picloud.publishing.magics import BY_NAME, find_magic
+
+_WORD = re.compile(r'"([^"]*)"|(\S+)')
+_MAGIC_LINE = re.compile(r"(%%?[^\s%]*)[ \t]*(.*)")
+
+
+@dataclass(frozen=True, slots=True)
+class ScratchCell:
+    """Lua that runs at once and is never published."""
+
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class PythonCell:
+    """Python for IPython."""
+
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleCell:
+    """A module draft."""
+
+    script: Script
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointCell:
+    """An endpoint draft and the route to it."""
+
+    script: Script
+    route: Route
+
+
+@dataclass(frozen=True, slots=True)
+class TestCell:
+    """A test draft."""
+
+    __test__ = False  # not a pytest class
+
+    test: TestSource
+
+
+@dataclass(frozen=True, slots=True)
+class UseApp:
+    """`%app NAME`."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """`%call METHOD PATH [JSON]`."""
+
+    method: str
+    target: str
+    """Path with its query."""
+    body: bytes | None
+    """JSON text; None sends no body."""
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """`%publish [-m MESSAGE] [--remove]`."""
+
+    message: str
+    remove: bool
+    """Whether what this session has not defined may be taken away from the app."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rollback:
+    """`%rollback NUMBER`."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Show:
+    """A line magic without arguments: `%plan`, `%releases`, `%scripts`, `%routes` or `%help`."""
+
+    name: str
+    """With its percent sign."""
+
+
+Command = UseApp | Call | Publish | Rollback | Show
+
+
+@dataclass(frozen=True, slots=True)
+class CommandCell:
+    """Line magics, in their order."""
+
+    commands: tuple[Command, ...]
+
+
+Cell = ScratchCell | PythonCell | ModuleCell | EndpointCell | TestCell | CommandCell
+
+
+def parse_cell(source: str) -> Cell:
+    """Return what the cell is.
+
+    Raises `InvalidInput` (or its kind `InvalidRoute`) with a sentence that says what to change. The Lua text itself is
+    not looked at.
+    """
+    source = source.replace("\r\n", "\n")
+    lines = source.split("\n")
+    first = next((number for number, line in enumerate(lines) if not _is_skipped(line)), None)
+    if first is None or not lines[first].startswith("%"):
+        return ScratchCell(source)
+    if lines[first].startswith("%%"):
+        return _cell_magic(lines[first], "\n".join(lines[first + 1 :]))
+    return CommandCell(tuple(_command(line) for line in lines[first:] if not _is_skipped(line)))
+
+
+def _is_skipped(line: str) -> bool:
+    return not line.strip() or line.startswith(("#", "--"))
+
+
+def _split_magic(line: str) -> tuple[str, str]:
+    """Return the magic's name, known, and the text after it."""
+    match = _MAGIC_LINE.fullmatch(line.rstrip())
+    if match is None:
+        raise InvalidInput(f"There is no magic '{line[:40]}': '%help' lists them all.")
+    return find_magic(match[1]).name, match[2]
+
+
+def _cell_magic(line: str, source: str) -> Cell:
+    name, rest = _split_magic(line)
+    words = _words(rest)
+    if name == "%%module":
+        return ModuleCell(_script(ScriptKind.MODULE, _only(name, words), source))
+    if name == "%%endpoint":
+        return _endpoint(words, source)
+    if name == "%%test":
+        return TestCell(TestSource(_check_test_name(_only(name, words)), source))
+    if words:
+        raise _usage(name)
+    return PythonCell(source)
+
+
+def _endpoint(words: list[str], source: str) -> EndpointCell:
+    if not 3 <= len(words) <= 4:
+        raise _usage("%%endpoint")
+    name, method, pattern, *options = words
+    if options and not options[0].startswith("auth="):
+        raise _usage("%%endpoint")
+    auth = options[0].removeprefix("auth=") if options else "public"
+    script = _script(ScriptKind.ENDPOINT, name, source)
+    return EndpointCell(script, check_route(method, pattern, name, auth))
+
+
+def _script(kind: ScriptKind, name: str, source: str) -> Script:
+    return Script(check_script_name(name, kind), kind, source)
+
+
+def _check_test_name(name: str) -> str:
+    if not SCRIPT_NAME.fullmatch(name):
+        raise InvalidInput(
+            f"{name[:80]!r} cannot name a test: use 1 to 128 characters without '/' or control characters."
+        )
+    return name
+
+
+def _command(line: str) -> Command:
+    if not line.startswith("%"):
+        raise InvalidInput(
+            f"{line.strip()[:60]!r} stands among line magics: a cell holds either line magics, one a line, or Lua."
+        )
+    name, rest = _split_magic(line)
+    if BY_NAME[name].is_cell:
+        raise InvalidInput(f"'{name}' takes the whole cell: put it on the first line of a cell of its own.")
+    if name == "%app":
+        return UseApp(check_app_name(_only(name, _words(rest))))
+    if name == "%call":
+        return _call(rest)
+    if name == "%publish":
+        return _publish(rest)
+    if name == "%rollback":
+        return _rollback(rest)
+    if rest:
+        raise _usage(name)
+    return Show(name)
+
+
+def _call(rest: str) -> Call:
+    parts = rest.split(None, 2)
+    if len(parts) < 2:
+        raise _usage("%call")
+    method, target = parts[0].upper(), parts[1]
+    if method not in METHODS:
+        raise InvalidInput(f"{method[:40]!r} is not a method '%call' knows: use one of {', '.join(METHODS)}.")
+    if not target.startswith("/"):
+        raise InvalidInput(f"{target[:80]!r} is not a path: write it below the app, starting with '/'.")
+    return Call(method, target, _json_body(parts[2]) if len(parts) == 3 else None)
+
+
+def _json_body(text: str) -> bytes:
+    try:
+        json.loads(text)
+        return text.strip().encode()
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput(f'The body of \'%call\' is not JSON ({error}): write it like {{"name": "ada"}}.') from None
+
+
+def _publish(rest: str) -> Publish:
+    remove = re.match(r"--remove(?:\s+|$)", rest)
+    if remove:
+        rest = rest[remove.end() :]
+    if not rest:
+        return Publish("", remove is not None)
+    message = re.fullmatch(r"-m\s+(.+?)(\s+--remove)?", rest)
+    if message is None:
+        raise _usage("%publish")
+    text = message[1]
+    quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "\"'"
+    return Publish(text[1:-1] if quoted else text, remove is not None or message[2] is not None)
+
+
+def _rollback(rest: str) -> Rollback:
+    if not re.fullmatch(r"[1-9][0-9]{0,8}", rest):
+        raise _usage("%rollback")
+    return Rollback(int(rest))
+
+
+def _words(text: str) -> list[str]:
+    """Split at blanks; double quotes keep a name with blanks together."""
+    return [quoted or plain for quoted, plain in _WORD.findall(text)]
+
+
+def _only(name: str, words: list[str]) -> str:
+    if len(words) != 1:
+        raise _usage(name)
+    return words[0]
+
+
+def _usage(name: str) -> InvalidInput:
+    blanks = " (a name with blanks goes in double quotes)" if name in ("%%endpoint", "%%test") else ""
+    return InvalidInput(f"Write it as: {BY_NAME[name].usage}{blanks}")

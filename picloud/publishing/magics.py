@@ -1,0 +1,181 @@
+"""The magics of a PiCloud notebook: one table, from which the parser, `%help` and the reference page are made."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+
+from picloud.errors import InvalidInput
+
+
+@dataclass(frozen=True, slots=True)
+class Magic:
+    """One magic as an author sees it."""
+
+    name: str
+    """With its percent signs: `%%module`, `%call`."""
+    arguments: str
+    """What follows the name; brackets mark what may be left out."""
+    help: str
+    """One line for `%help`."""
+    details: str
+    """What the reference page says beyond the one line."""
+    example: str
+
+    @property
+    def usage(self) -> str:
+        """The whole line as it is written."""
+        return f"{self.name} {self.arguments}".rstrip()
+
+    @property
+    def is_cell(self) -> bool:
+        """Whether the magic owns the whole cell."""
+        return self.name.startswith("%%")
+
+
+MAGICS = (
+    Magic(
+        "%%module",
+        "NAME",
+        'Define a module: Lua that other cells load with require("NAME").',
+        "A module holds functions, constants, `require` of a literal name and a final `return`; nothing else. "
+        "Its name has 1 to 64 letters, digits and `_` and does not start with a digit.",
+        '%%module greet\nlocal M = {}\n\nfunction M.hello(name)\n  return "hello " .. name\nend\n\nreturn M',
+    ),
+    Magic(
+        "%%endpoint",
+        "NAME METHOD PATH [auth=public|token]",
+        "Define an endpoint: Lua that runs once per request and returns the answer.",
+        "PATH is below the app. `:name` matches one segment, `*name` at the end matches the rest; both arrive in "
+        "`request.params`. `auth=token` asks callers for a token. A name with blanks goes in double quotes.",
+        '%%endpoint hello GET /hello/:name\nlocal greet = require("greet")\n\n'
+        "return { message = greet.hello(request.params.name) }",
+    ),
+    Magic(
+        "%%test",
+        "NAME",
+        "Define a test and run it at once; every publish runs it again.",
+        "Use `assert(...)`, `expect(value):equals(...)` and `call(METHOD, PATH)`. A failed test stops the notebook and "
+        "a publish.",
+        '%%test greets\nexpect(call("GET", "/hello/ada").json.message):equals("hello ada")',
+    ),
+    Magic(
+        "%%python",
+        "",
+        "Run the cell as Python, through IPython; it is never published.",
+        "For plots and widgets beside the Lua cells. Python and Lua share no variables.",
+        "%%python\nprint(6 * 7)",
+    ),
+    Magic(
+        "%app",
+        "NAME",
+        "Choose the app this notebook works on; it is created by the first %publish.",
+        "The name is part of every URL: 1 to 63 of `a-z`, `0-9` and `-`. Each app has its own variables and drafts, "
+        "which are still there after a change to another app and back.",
+        "%app welcome",
+    ),
+    Magic(
+        "%call",
+        "METHOD PATH [JSON]",
+        "Send a request to the app, drafts included, and show the answer.",
+        "Nothing needs to be published for it. PATH may have a query. What follows it is the JSON body.",
+        '%call POST /greetings {"name": "ada"}',
+    ),
+    Magic(
+        "%plan",
+        "",
+        "Show what %publish would change, and what those changes reach.",
+        "Nothing is changed.",
+        "%plan",
+    ),
+    Magic(
+        "%publish",
+        "[-m MESSAGE] [--remove]",
+        "Run the tests, then make this session's cells live as a new release.",
+        "The app then consists of exactly the module, endpoint and test cells run in this session. When that would "
+        "take something away from the app, because its cell was deleted or not run, `%publish` refuses and names it; "
+        "`--remove` confirms. All or nothing: when a test fails, nothing changes.",
+        '%publish -m "greet in capitals"',
+    ),
+    Magic(
+        "%releases",
+        "",
+        "List the app's releases, newest first.",
+        "Every publish and every rollback makes one.",
+        "%releases",
+    ),
+    Magic(
+        "%rollback",
+        "NUMBER",
+        "Publish an earlier release again, as a new one.",
+        "The notebook's drafts stay as they are, in front of what is live.",
+        "%rollback 1",
+    ),
+    Magic(
+        "%scripts",
+        "",
+        "List the app's modules, endpoints and tests: drafts and live.",
+        "Says for each whether it is live, a draft not yet published, or changed here since.",
+        "%scripts",
+    ),
+    Magic(
+        "%routes",
+        "",
+        "List the app's routes: drafts and live.",
+        "Says for each which endpoint answers and who may call it.",
+        "%routes",
+    ),
+    Magic("%help", "", "Show this list.", "It is made from the same table as this page.", "%help"),
+)
+
+BY_NAME = {magic.name: magic for magic in MAGICS}
+
+
+def find_magic(name: str) -> Magic:
+    """Return the magic of that name, percent signs included; raise `InvalidInput` that names the nearest one."""
+    magic = BY_NAME.get(name)
+    if magic is not None:
+        return magic
+    near = nearest(name)
+    hint = f"did you mean '{near}'?" if near else "a cell of Lua code needs none."
+    raise InvalidInput(f"There is no magic '{name[:40]}': {hint} '%help' lists them all.")
+
+
+def nearest(name: str) -> str | None:
+    """Return the magic an author most likely meant; percent signs and capitals do not count."""
+    words = {magic.name.lstrip("%"): magic.name for magic in MAGICS}
+    matches = difflib.get_close_matches(name.lstrip("%").lower(), words, n=1, cutoff=0.6)
+    return words[matches[0]] if matches else None
+
+
+def help_text() -> str:
+    """Return the table as `%help` prints it."""
+    width = max(len(magic.usage) for magic in MAGICS) + 2
+    lines = [f"{magic.usage:<{width}}{magic.help}" for magic in MAGICS]
+    return "\n".join([*lines, "", "A cell without a magic is Lua that runs at once and is never published."])
+
+
+def reference_page() -> str:
+    """Return docs/reference/notebook.md."""
+    rows = [f"| `{magic.usage.replace('|', '&#124;')}` | {magic.help} |" for magic in MAGICS]
+    sections = [
+        f"## `{magic.name}`\n\n{magic.help} {magic.details}\n\n```lua\n{magic.example}\n```" for magic in MAGICS
+    ]
+    return "\n\n".join([_INTRODUCTION, "| Magic | What it does |\n| --- | --- |\n" + "\n".join(rows), *sections]) + "\n"
+
+
+_INTRODUCTION = """\
+# Notebook reference
+
+A PiCloud notebook is Lua. A cell that begins with a `%%` magic defines something; a cell of `%` magics gives commands,
+one a line; any other cell is scratch code: it runs at once, shows the value of its last expression, keeps its global
+variables for the next cell and is never published. The text after a `%%` line is the script: its line 1 is the line
+after the magic. Blank lines and lines that begin with `#` or `--` may stand before a magic.
+
+What a cell defines is a draft: `require`, `%call` and tests use it at once, in front of what is live. `%publish` makes
+the drafts live. `picloud publish NOTEBOOK --app NAME` publishes the same cells from the notebook file.
+
+Before the first `%app`, scratch cells run in an app called `scratch`, which is never created; all other magics ask for
+an app.
+
+This page is made from the table in `picloud/publishing/magics.py`."""

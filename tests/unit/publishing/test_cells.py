@@ -1,0 +1,161 @@
+"""What each kind of cell is read as, and what is said about cells that are not right."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from picloud.errors import InvalidInput, InvalidRoute
+from picloud.model.release import TestSource
+from picloud.model.route import Route, RouteAuth
+from picloud.model.script import Script, ScriptKind
+from picloud.publishing.cells import (
+    Call,
+    CommandCell,
+    EndpointCell,
+    ModuleCell,
+    Publish,
+    PythonCell,
+    Rollback,
+    ScratchCell,
+    Show,
+    TestCell,
+    UseApp,
+    parse_cell,
+)
+
+
+@pytest.mark.parametrize(
+    "source", ["", "\n\n", "return 1", "-- a comment\nx = 1", "x = 5\n%call GET /", "  %call GET /"]
+)
+def test_a_cell_without_a_magic_is_scratch(source: str) -> None:
+    assert parse_cell(source) == ScratchCell(source)
+
+
+def test_the_text_after_the_magic_line_is_the_script() -> None:
+    assert parse_cell("%%module greet\nlocal M = {}\nreturn M") == ModuleCell(
+        Script("greet", ScriptKind.MODULE, "local M = {}\nreturn M")
+    )
+
+
+@pytest.mark.parametrize("before", ["", "\n", "# NBVAL_IGNORE_OUTPUT\n", "-- about this cell\n\n"])
+def test_blank_lines_and_comments_may_stand_before_a_magic(before: str) -> None:
+    assert parse_cell(before + "%%test greets\nassert(true)") == TestCell(TestSource("greets", "assert(true)"))
+
+
+def test_an_endpoint_brings_its_route() -> None:
+    cell = parse_cell("%%endpoint hello GET /hello/:name auth=token\nreturn 1")
+    assert cell == EndpointCell(
+        Script("hello", ScriptKind.ENDPOINT, "return 1"), Route("GET", "/hello/:name", "hello", RouteAuth.TOKEN)
+    )
+
+
+def test_an_endpoint_is_public_unless_it_says_otherwise() -> None:
+    cell = parse_cell("%%endpoint hello GET /it's\nreturn 1")
+    assert isinstance(cell, EndpointCell)
+    assert cell.route.auth is RouteAuth.PUBLIC
+    assert cell.route.pattern == "/it's"
+
+
+def test_a_name_with_blanks_goes_in_double_quotes() -> None:
+    cell = parse_cell('%%endpoint "say hello" GET /\nreturn 1')
+    assert isinstance(cell, EndpointCell)
+    assert cell.script.name == "say hello"
+
+
+def test_line_endings_of_windows_are_read_as_new_lines() -> None:
+    assert parse_cell("%%test t\r\nassert(1)\r\n") == TestCell(TestSource("t", "assert(1)\n"))
+
+
+def test_python() -> None:
+    assert parse_cell("%%python\nprint(1)") == PythonCell("print(1)")
+
+
+def test_several_line_magics_share_a_cell() -> None:
+    assert parse_cell("%app blog\n\n-- then\n%call get /a?b=1\n%plan  ") == CommandCell(
+        (UseApp("blog"), Call("GET", "/a?b=1", None), Show("%plan"))
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "command"),
+    [
+        ('%call POST /x {"a": [1, 2]}', Call("POST", "/x", b'{"a": [1, 2]}')),
+        ("%publish", Publish("", remove=False)),
+        ("%publish -m first version", Publish("first version", remove=False)),
+        ('%publish -m "it\'s here"', Publish("it's here", remove=False)),
+        ("%publish --remove", Publish("", remove=True)),
+        ("%publish --remove -m gone", Publish("gone", remove=True)),
+        ("%publish -m gone --remove", Publish("gone", remove=True)),
+        ("%rollback 12", Rollback(12)),
+        ("%help", Show("%help")),
+    ],
+)
+def test_line_magics(line: str, command: object) -> None:
+    assert parse_cell(line) == CommandCell((command,))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("source", "sentence"),
+    [
+        ("%%modul greet", "There is no magic '%%modul': did you mean '%%module'?"),
+        ("%module greet", "There is no magic '%module': did you mean '%%module'?"),
+        ("%%call GET /", "There is no magic '%%call': did you mean '%call'?"),
+        ("%Publish", "There is no magic '%Publish': did you mean '%publish'?"),
+        ("%xyzzy", "There is no magic '%xyzzy': a cell of Lua code needs none. '%help' lists them all."),
+        ("%", "There is no magic '%'"),
+        ("%%%", "There is no magic '%%'"),
+        ("%%module", "Write it as: %%module NAME"),
+        ("%%module a b", "Write it as: %%module NAME"),
+        ("%%module 1a", "cannot name a module"),
+        ("%%module json", "is the name of an SDK namespace"),
+        ("%%module größe", "cannot name a module"),
+        ("%%endpoint hello GET", "Write it as: %%endpoint NAME METHOD PATH [auth=public|token]"),
+        ("%%endpoint hello GET / token", "Write it as: %%endpoint"),
+        ('%%endpoint "" GET /', "cannot name an endpoint"),
+        ("%%endpoint a/b GET /", "cannot name an endpoint"),
+        ("%%test", "Write it as: %%test NAME"),
+        ("%%test a/b", "cannot name a test"),
+        ("%%python 3", "Write it as: %%python"),
+        ("%app", "Write it as: %app NAME"),
+        ("%app My Blog", "Write it as: %app NAME"),
+        ("%app Blog", "cannot name an app"),
+        ("%call /hello", "Write it as: %call METHOD PATH [JSON]"),
+        ("%call GET hello", "starting with '/'"),
+        ("%call FETCH /hello", "'FETCH' is not a method"),
+        ("%call POST / {a: 1}", "is not JSON"),
+        ("%call POST / " + "[" * 100_000, "is not JSON"),
+        ("%publish now", "Write it as: %publish [-m MESSAGE]"),
+        ("%publish -m", "Write it as: %publish [-m MESSAGE]"),
+        ("%rollback", "Write it as: %rollback NUMBER"),
+        ("%rollback last", "Write it as: %rollback NUMBER"),
+        ("%rollback 0", "Write it as: %rollback NUMBER"),
+        ("%plan all", "Write it as: %plan"),
+        ("%app blog\nx = 1", "'x = 1' stands among line magics"),
+        ("%app blog\n%%module greet", "'%%module' takes the whole cell"),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_sentence(source: str, sentence: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        parse_cell(source)
+    assert sentence in caught.value.message
+
+
+def test_an_invalid_route_keeps_its_code() -> None:
+    with pytest.raises(InvalidRoute):
+        parse_cell("%%endpoint hello get /hello")
+    with pytest.raises(InvalidRoute):
+        parse_cell("%%endpoint hello GET hello")
+    with pytest.raises(InvalidRoute):
+        parse_cell("%%endpoint hello GET /hello auth=none")
+
+
+@given(
+    st.text(alphabet=st.sampled_from("%{}\"' \n\rabmodulecapn/:*=-1#\x00ü\ud800"), max_size=60) | st.text(max_size=60)
+)
+def test_any_text_gives_a_cell_or_a_sentence(source: str) -> None:
+    try:
+        parse_cell(source)
+    except InvalidInput as error:
+        assert error.message
