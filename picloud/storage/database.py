@@ -1,0 +1,109 @@
+"""The database as the rest of PiCloud sees it: connections from a pool, and one error when there is none to be had.
+
+Statement errors (a taken name, a broken constraint) pass through as psycopg's: the repository that runs the statement
+knows what they mean.
+"""
+
+from __future__ import annotations
+
+import logging
+import select
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
+
+from picloud.errors import DatabaseUnavailable
+
+_CONNECT_OPTIONS = {
+    "application_name": "picloud",
+    # A server that vanishes without a word is noticed within about a minute, not after the kernel's two hours.
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+}
+_LOST = ("08", "57P")
+"""SQLSTATE classes: connection exception; the server stops, crashed or starts."""
+_NO_SLOT = "53300"
+
+_log = logging.getLogger(__name__)
+
+
+class Database:
+    """A pool of connections to one database; use from any thread, not across a fork.
+
+    `pool_size` is the most connections kept open; `timeout_s` how long `connection` waits for one.
+    """
+
+    def __init__(self, conninfo: str, *, pool_size: int, timeout_s: float) -> None:
+        self._pool = ConnectionPool(
+            conninfo,
+            min_size=0,
+            max_size=pool_size,
+            timeout=timeout_s,
+            # Past this the pool forgets its growing pauses between attempts, and the next call tries at once.
+            reconnect_timeout=timeout_s,
+            kwargs={**_CONNECT_OPTIONS, "connect_timeout": max(2, round(timeout_s))},
+            check=_check_alive,
+            open=False,
+            name="picloud",
+        )
+
+    def open(self) -> None:
+        """Make the pool usable; connects on first use."""
+        self._pool.open(wait=False)
+
+    def close(self) -> None:
+        """Close all connections; a connection in use is closed when it comes back."""
+        self._pool.close()
+
+    @contextmanager
+    def connection(self) -> Iterator[psycopg.Connection]:
+        """Lend a connection: commits at the end of the block, rolls back when it raises.
+
+        Raises `DatabaseUnavailable` when there is no connection in time or when it is lost on the way; after a loss at
+        the end of the block it is unknown whether the transaction happened.
+        """
+        connection: psycopg.Connection | None = None
+        try:
+            with self._pool.connection() as connection:
+                yield connection
+        except (PoolTimeout, PoolClosed, TooManyRequests) as error:
+            raise self._unavailable(error) from error
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            if not _means_lost(error, connection):
+                raise
+            raise self._unavailable(error) from error
+
+    @staticmethod
+    def _unavailable(error: Exception) -> DatabaseUnavailable:
+        _log.warning("The database does not answer: %s", error, extra={"action": "database_unavailable"})
+        return DatabaseUnavailable()
+
+
+def connect(conninfo: str) -> psycopg.Connection:
+    """Open one connection in autocommit mode, outside any pool; `DatabaseUnavailable` when nothing answers."""
+    try:
+        return psycopg.connect(conninfo, autocommit=True, application_name="picloud", connect_timeout=10)
+    except psycopg.OperationalError as error:
+        raise DatabaseUnavailable from error
+
+
+def _means_lost(error: psycopg.Error, connection: psycopg.Connection | None) -> bool:
+    if connection is None or connection.broken or connection.closed:
+        return True
+    state = error.sqlstate or ""
+    return state.startswith(_LOST) or state == _NO_SLOT
+
+
+def _check_alive(connection: psycopg.Connection) -> None:
+    """Raise `psycopg.OperationalError` for a connection whose server went away; costs no round trip.
+
+    A server that stops or dies closes the socket, which makes it readable. What else may be waiting there (notices,
+    changed parameters) is taken in and kept by libpq.
+    """
+    waiting = select.poll()
+    waiting.register(connection.fileno(), select.POLLIN)
+    while waiting.poll(0):
+        connection.pgconn.consume_input()

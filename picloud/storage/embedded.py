@@ -1,0 +1,98 @@
+"""The embedded PostgreSQL server under PICLOUD_HOME, shared by every process of one instance.
+
+Each process that needs the server takes a lease. The first starts the server, the last one to leave stops it. A process
+that is killed leaves too: its lease dies with it, and the guard (`picloud.storage.guard`) stops a server nobody is left
+for. A server that is killed is started again by the guard or by the next `acquire`, whichever comes first.
+"""
+
+from __future__ import annotations
+
+import atexit
+import subprocess
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+
+from picloud.errors import EmbeddedServerError
+from picloud.storage.cluster import PORT
+from picloud.storage.leases import HeldLock
+from picloud.storage.server import EmbeddedServer
+
+DATABASE = "picloud"
+
+
+class Lease:
+    """The right to use the server until `release` or the end of this process; usable from any thread.
+
+    It is not inherited: a forked child must acquire its own.
+    """
+
+    def __init__(self, server: EmbeddedServer, lock: HeldLock, socket_folder: Path) -> None:
+        self._server = server
+        self._lock = lock
+        self._socket_folder = socket_folder
+        atexit.register(self.release)
+
+    def conninfo(self, dbname: str = DATABASE) -> str:
+        """Return the libpq connection string of a database on this server."""
+        return make_conninfo(host=str(self._socket_folder), port=PORT, user="postgres", dbname=dbname)
+
+    def release(self) -> None:
+        """Leave; the server has stopped when this returns if nobody else is there. A second call does nothing."""
+        atexit.unregister(self.release)
+        if not self._lock.held:
+            return
+        with self._server.exclusive():
+            self._lock.drop(unlink=True)
+            if not self._server.leases.alive():
+                self._server.cluster.stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.release()
+
+
+def acquire(home: Path) -> Lease:
+    """Take a lease on the server of `home`, starting the server and making database and folders when missing.
+
+    Raises `EmbeddedServerError` with nothing held.
+    """
+    home = home.expanduser().resolve()
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        server = EmbeddedServer(home)
+        with server.exclusive():
+            return _acquire(server)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise EmbeddedServerError(
+            f"The embedded database cannot be started in {home}: PICLOUD_HOME must be a folder this user may write to."
+        ) from error
+
+
+def _acquire(server: EmbeddedServer) -> Lease:
+    lock = server.leases.take()
+    try:
+        with server.starting_guard():  # beside the server: each takes its time
+            lease = Lease(server, lock, server.cluster.ensure_running())
+        _ensure_database(lease)
+    except BaseException:
+        lock.drop(unlink=True)
+        raise
+    return lease
+
+
+def _ensure_database(lease: Lease) -> None:
+    try:
+        with psycopg.connect(lease.conninfo("postgres"), autocommit=True, connect_timeout=10) as connection:
+            known = connection.execute("SELECT FROM pg_database WHERE datname = %s", [DATABASE]).fetchone()
+            if known is None:
+                connection.execute(f'CREATE DATABASE "{DATABASE}"')
+    except psycopg.Error as error:
+        raise EmbeddedServerError from error
