@@ -1,0 +1,80 @@
+"""Changes to one script or one route, as pure functions of a manifest: what `Publisher.edit` applies and releases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TypeAlias
+
+from picloud.errors import Conflict, NotFound
+from picloud.model.release import Manifest
+from picloud.model.route import Route
+from picloud.model.script import Script, ScriptKind, check_script_name
+
+Edit: TypeAlias = Callable[[Manifest], Manifest]
+
+
+def put_script(script: Script) -> Edit:
+    """Add the script or put it in the place of the one of its name; refuse to turn a routed endpoint into a module."""
+    check_script_name(script.name, script.kind)
+
+    def edit(manifest: Manifest) -> Manifest:
+        if script.kind is ScriptKind.MODULE:
+            _refuse_routes(manifest, script.name, "become a module")
+        others = [other for other in manifest.scripts if other.name != script.name]
+        return replace(manifest, scripts=tuple(sorted((*others, script), key=lambda s: s.name)))
+
+    return edit
+
+
+def delete_script(name: str) -> Edit:
+    """Remove the script; refuse while routes lead to it."""
+
+    def edit(manifest: Manifest) -> Manifest:
+        find_script(manifest, name)
+        _refuse_routes(manifest, name, "be deleted")
+        return replace(manifest, scripts=tuple(s for s in manifest.scripts if s.name != name))
+
+    return edit
+
+
+def put_route(route: Route) -> Edit:
+    """Add the route or put it in the place of the one of its method and shape; its script must be an endpoint."""
+
+    def edit(manifest: Manifest) -> Manifest:
+        if find_script(manifest, route.script).kind is ScriptKind.MODULE:
+            raise Conflict(f"{route.script!r} is a module: a route leads to an endpoint.")
+        others = [other for other in manifest.routes if _key(other) != _key(route)]
+        return replace(manifest, routes=tuple(sorted((*others, route))))
+
+    return edit
+
+
+def delete_route(method: str, pattern: str) -> Edit:
+    """Remove the route of this method and pattern."""
+
+    def edit(manifest: Manifest) -> Manifest:
+        remaining = tuple(r for r in manifest.routes if (r.method, r.pattern) != (method, pattern))
+        if len(remaining) == len(manifest.routes):
+            raise NotFound(f"There is no route {method} {pattern}."[:200])
+        return replace(manifest, routes=remaining)
+
+    return edit
+
+
+def find_script(manifest: Manifest, name: str) -> Script:
+    """Return the script of this name, else raise `NotFound`."""
+    for script in manifest.scripts:
+        if script.name == name:
+            return script
+    raise NotFound(f"The app has no script {name[:80]!r}.")
+
+
+def _key(route: Route) -> tuple[str, str]:
+    return route.method, route.shape
+
+
+def _refuse_routes(manifest: Manifest, name: str, change: str) -> None:
+    routes = [f"{route.method} {route.pattern}" for route in manifest.routes if route.script == name]
+    if routes:
+        raise Conflict(f"{name!r} cannot {change} while routes lead to it: {', '.join(routes[:5])}. Delete them first.")

@@ -1,0 +1,313 @@
+"""What the admin API takes and gives, as JSON. Unknown fields and wrong types are refused, never guessed at."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from picloud.model.app import App
+from picloud.model.release import Manifest, Release, TestSource
+from picloud.model.route import PATTERN_MAX_LENGTH, Route, RouteAuth, check_route
+from picloud.model.script import SOURCE_MAX_BYTES, Script, ScriptKind, check_script_name
+from picloud.publishing.notebook import manifest_of
+from picloud.publishing.publisher import Plan, Published
+from picloud.storage.releases import ReleaseInfo
+
+MESSAGE_MAX_LENGTH = 2000
+NAME_MAX_LENGTH = 200
+"""Of what is looked at as a name; what a name may be is the model's to say."""
+MANIFEST_ENTRIES_MAX = 10_000
+
+
+def _storable(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("must not hold the character U+0000")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_storable)]
+Name = Annotated[Text, Field(max_length=NAME_MAX_LENGTH)]
+Source = Annotated[Text, Field(max_length=SOURCE_MAX_BYTES, description="Lua 5.4 text, without the notebook's magic line.")]
+Message = Annotated[Text, Field(max_length=MESSAGE_MAX_LENGTH, description="What the release is about.")]
+
+
+class Model(BaseModel):
+    """The rules all share."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class AppBody(Model):
+    """A new app."""
+
+    name: Name = Field(description="1 to 63 of a-z, 0-9 and '-', not starting or ending with '-'.")
+
+
+class AppView(Model):
+    """An app."""
+
+    name: str
+    revision: int = Field(description="Grows with every change of the app's scripts and routes.")
+    created_at: datetime
+
+    @classmethod
+    def of(cls, app: App) -> Self:
+        """Return the view of an app."""
+        return cls(name=app.name, revision=app.revision, created_at=app.created_at)
+
+
+class AppList(Model):
+    """The apps the token may see."""
+
+    apps: list[AppView]
+
+
+class ScriptBody(Model):
+    """The new text of a script."""
+
+    kind: ScriptKind
+    source: Source
+    message: Message = ""
+
+    def script(self, name: str) -> Script:
+        """Return the script of this name."""
+        return Script(check_script_name(name, self.kind), self.kind, self.source)
+
+
+class ScriptView(Model):
+    """A script as it is live now."""
+
+    name: str
+    kind: ScriptKind
+    version: str = Field(description="Hex SHA-256 over kind, name and source.")
+    source: str
+
+    @classmethod
+    def of(cls, script: Script) -> Self:
+        """Return the view of a script."""
+        return cls(name=script.name, kind=script.kind, version=script.version, source=script.source)
+
+
+class ScriptEntry(Model):
+    """A script without its text."""
+
+    name: str
+    kind: ScriptKind
+    version: str
+
+    @classmethod
+    def of(cls, script: Script) -> Self:
+        """Return the entry of a script."""
+        return cls(name=script.name, kind=script.kind, version=script.version)
+
+
+class ScriptList(Model):
+    """The scripts that are live, by name."""
+
+    scripts: list[ScriptEntry]
+
+
+class RouteBody(Model):
+    """A route: which endpoint answers which method and path."""
+
+    method: Name = Field(description="GET, POST, PUT, PATCH, DELETE, OPTIONS or HEAD.")
+    pattern: Annotated[Text, Field(max_length=PATTERN_MAX_LENGTH, description="e.g. /users/:id or /files/*path.")]
+    script: Name = Field(description="Name of the endpoint script.")
+    auth: RouteAuth = RouteAuth.PUBLIC
+
+    def route(self) -> Route:
+        """Return the route; raise `InvalidRoute` when it is not one."""
+        return check_route(self.method, self.pattern, self.script, self.auth.value)
+
+
+class RouteView(Model):
+    """A route as it is live now."""
+
+    method: str
+    pattern: str
+    script: str
+    auth: RouteAuth
+
+    @classmethod
+    def of(cls, route: Route) -> Self:
+        """Return the view of a route."""
+        return cls(method=route.method, pattern=route.pattern, script=route.script, auth=route.auth)
+
+
+class RouteList(Model):
+    """The routes that are live."""
+
+    routes: list[RouteView]
+
+
+class RouteQuery(Model):
+    """Which route."""
+
+    method: Name
+    pattern: Annotated[Text, Field(max_length=PATTERN_MAX_LENGTH)]
+
+
+class ManifestScript(Model):
+    """A script of a manifest."""
+
+    name: Name
+    kind: ScriptKind
+    source: Source
+
+
+class ManifestTest(Model):
+    """A test of a manifest."""
+
+    name: Name
+    source: Source
+
+
+class ManifestBody(Model):
+    """All an app consists of."""
+
+    scripts: Annotated[list[ManifestScript], Field(max_length=MANIFEST_ENTRIES_MAX)] = []
+    routes: Annotated[list[RouteBody], Field(max_length=MANIFEST_ENTRIES_MAX)] = []
+    tests: Annotated[list[ManifestTest], Field(max_length=MANIFEST_ENTRIES_MAX)] = []
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> Self:
+        """Return the JSON form of a manifest."""
+        return cls(
+            scripts=[ManifestScript(name=s.name, kind=s.kind, source=s.source) for s in manifest.scripts],
+            routes=[
+                RouteBody(method=r.method, pattern=r.pattern, script=r.script, auth=r.auth) for r in manifest.routes
+            ],
+            tests=[ManifestTest(name=t.name, source=t.source) for t in manifest.tests],
+        )
+
+    def manifest(self) -> Manifest:
+        """Return the manifest; raise `InvalidInput` or `InvalidRoute` for what cannot be part of one."""
+        scripts = [Script(check_script_name(s.name, s.kind), s.kind, s.source) for s in self.scripts]
+        return Manifest(
+            scripts=tuple(sorted(scripts, key=lambda s: s.name)),
+            routes=tuple(sorted(route.route() for route in self.routes)),
+            tests=tuple(sorted((TestSource(t.name, t.source) for t in self.tests), key=lambda t: t.name)),
+        )
+
+
+class PlanBody(Model):
+    """What to publish: a manifest or a notebook."""
+
+    manifest: ManifestBody | None = None
+    notebook: dict[str, Any] | None = Field(default=None, description="A whole notebook document, nbformat 4.")
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.manifest is None) == (self.notebook is None):
+            raise ValueError("give either a manifest or a notebook")
+        return self
+
+    def to_publish(self) -> Manifest:
+        """Return the manifest that was sent, or that of the notebook that was; raise `InvalidNotebook`."""
+        if self.manifest is not None:
+            return self.manifest.manifest()
+        return manifest_of(self.notebook or {})
+
+
+class ReleaseBody(PlanBody):
+    """A release to make."""
+
+    message: Message = ""
+    notebook_name: Name | None = Field(default=None, description="File name of the notebook, kept with the release.")
+    create: bool = Field(default=False, description="Make the app when there is none of this name.")
+
+
+class PlanView(Model):
+    """What publishing would change; entries read like 'module greet' or 'route GET /hello/:name'."""
+
+    added: list[str]
+    changed: list[str]
+    removed: list[str]
+    unchanged: list[str]
+    affected: list[str] = Field(description="What imports a changed part.")
+    changes_anything: bool
+
+    @classmethod
+    def of(cls, plan: Plan) -> Self:
+        """Return the view of a plan."""
+        return cls(
+            added=list(plan.added),
+            changed=list(plan.changed),
+            removed=list(plan.removed),
+            unchanged=list(plan.unchanged),
+            affected=list(plan.affected),
+            changes_anything=plan.changes_anything,
+        )
+
+
+class ReleaseEntry(Model):
+    """A release without its content."""
+
+    number: int
+    author: str
+    message: str
+    notebook: str | None
+    created_at: datetime
+
+    @classmethod
+    def of(cls, release: ReleaseInfo | Release) -> Self:
+        """Return the entry of a release."""
+        return cls(
+            number=release.number,
+            author=release.author,
+            message=release.message,
+            notebook=release.notebook,
+            created_at=release.created_at,
+        )
+
+
+class ReleaseList(Model):
+    """The app's releases, newest first."""
+
+    releases: list[ReleaseEntry]
+
+
+class ReleaseView(ReleaseEntry):
+    """A release with all it consists of."""
+
+    manifest: ManifestBody
+
+    @classmethod
+    def whole(cls, release: Release) -> Self:
+        """Return the view of a release."""
+        entry = ReleaseEntry.of(release)
+        return cls(**dict(entry), manifest=ManifestBody.of(release.manifest))
+
+
+class PublishedView(Model):
+    """What a change led to."""
+
+    release: ReleaseEntry
+    plan: PlanView
+    created_app: bool
+
+    @classmethod
+    def of(cls, published: Published) -> Self:
+        """Return the view of what was published."""
+        return cls(
+            release=ReleaseEntry.of(published.release),
+            plan=PlanView.of(published.plan),
+            created_app=published.created_app,
+        )
+
+
+class ErrorContent(Model):
+    """What went wrong."""
+
+    code: str
+    message: str
+    request_id: str
+    details: list[dict[str, Any]] = []
+
+
+class ErrorView(Model):
+    """Every answer from 400 on."""
+
+    error: ErrorContent

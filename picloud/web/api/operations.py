@@ -1,0 +1,48 @@
+"""The table of all operations of the admin API: the one place where they are listed."""
+
+from __future__ import annotations
+
+from picloud.model.principal import Scope
+from picloud.web.api import apps, models, releases, scripts
+from picloud.web.api.operation import Operation
+
+_ADMIN = frozenset({Scope.APP_ADMIN})
+_READ = frozenset({Scope.SCRIPT_READ})
+_WRITE = frozenset({Scope.SCRIPT_WRITE})
+_ROUTE = frozenset({Scope.ROUTE_MANAGE})
+_PUBLISH = _WRITE | _ROUTE
+"""A release may change scripts and routes, so either scope alone would get around the other."""
+
+_APP = "/apps/{app}"
+_SCRIPT = f"{_APP}/scripts/{{script}}"
+_RELEASE = f"{_APP}/releases/{{number}}"
+_CHANGED = models.PublishedView
+
+OPERATIONS = (
+    Operation("GET", "/apps", "List apps", apps.list_apps, _READ, models.AppList),
+    Operation("POST", "/apps", "Create an app", apps.create_app, _ADMIN, models.AppView, 201, body=models.AppBody),
+    Operation("GET", _APP, "Show an app", apps.get_app, _READ, models.AppView),
+    Operation("DELETE", _APP, "Delete an app and all it owns", apps.delete_app, _ADMIN, status=204),
+    Operation("GET", f"{_APP}/scripts", "List scripts", scripts.list_scripts, _READ, models.ScriptList),
+    Operation("GET", _SCRIPT, "Show a script", scripts.get_script, _READ, models.ScriptView),
+    Operation(
+        "PUT", _SCRIPT, "Add or replace a script", scripts.put_script, _WRITE, _CHANGED, body=models.ScriptBody
+    ),
+    Operation("DELETE", _SCRIPT, "Delete a script", scripts.delete_script, _WRITE, _CHANGED),
+    Operation("GET", f"{_APP}/routes", "List routes", scripts.list_routes, _READ, models.RouteList),
+    Operation(
+        "PUT", f"{_APP}/routes", "Add or replace a route", scripts.put_route, _ROUTE, _CHANGED, body=models.RouteBody
+    ),
+    Operation(
+        "DELETE", f"{_APP}/routes", "Delete a route", scripts.delete_route, _ROUTE, _CHANGED, query=models.RouteQuery
+    ),
+    Operation(
+        "POST", f"{_APP}/plan", "Plan a release", releases.plan_release, _READ, models.PlanView, body=models.PlanBody
+    ),
+    Operation("GET", f"{_APP}/releases", "List releases", releases.list_releases, _READ, models.ReleaseList),
+    Operation(
+        "POST", f"{_APP}/releases", "Publish", releases.create_release, _PUBLISH, _CHANGED, 201, body=models.ReleaseBody
+    ),
+    Operation("GET", _RELEASE, "Show a release", releases.get_release, _READ, models.ReleaseView),
+    Operation("POST", f"{_RELEASE}/rollback", "Roll back", releases.roll_back, _PUBLISH, _CHANGED, 201),
+)

@@ -1,0 +1,67 @@
+"""Operations on releases: publish, plan, look back, roll back."""
+
+from __future__ import annotations
+
+from picloud.auth.policy import require_instance, require_scopes
+from picloud.errors import NotFound
+from picloud.model.app import App
+from picloud.model.principal import Scope
+from picloud.web.api.models import PlanBody, PlanView, PublishedView, ReleaseBody, ReleaseEntry, ReleaseList, ReleaseView
+from picloud.web.api.operation import Call
+
+NUMBER_MAX_DIGITS = 18
+"""What surely fits the database's bigint."""
+
+
+def list_releases(call: Call) -> ReleaseList:
+    """Return the app's releases."""
+    return ReleaseList(releases=[ReleaseEntry.of(release) for release in call.services.releases.list(call.app().id)])
+
+
+def get_release(call: Call) -> ReleaseView:
+    """Return one release with its manifest."""
+    return ReleaseView.whole(call.services.releases.get(call.app().id, _number(call)))
+
+
+def create_release(call: Call, body: ReleaseBody) -> PublishedView:
+    """Publish a manifest or a notebook."""
+    app_name = _app_to_publish(call, create=body.create)
+    published = call.services.publisher.publish(
+        app_name,
+        body.to_publish(),
+        author=call.principal.name,
+        message=body.message,
+        notebook=body.notebook_name,
+        create=body.create,
+    )
+    return PublishedView.of(published)
+
+
+def plan_release(call: Call, body: PlanBody) -> PlanView:
+    """Tell what publishing would change, and change nothing."""
+    return PlanView.of(call.services.publisher.plan(call.app().name, body.to_publish()))
+
+
+def roll_back(call: Call) -> PublishedView:
+    """Publish an earlier release again."""
+    app, number = call.app(), _number(call)
+    return PublishedView.of(call.services.publisher.rollback(app.name, number, author=call.principal.name))
+
+
+def _app_to_publish(call: Call, *, create: bool) -> str:
+    try:
+        app: App = call.app()
+    except NotFound:
+        if not create or call.principal.app_id is not None:
+            raise
+        require_scopes(call.principal, frozenset({Scope.APP_ADMIN}))
+        require_instance(call.principal)
+        return call.path["app"]
+    return app.name
+
+
+def _number(call: Call) -> int:
+    text = call.path["number"]
+    if not (text.isascii() and text.isdigit() and len(text) <= NUMBER_MAX_DIGITS):
+        raise NotFound(f"There is no release {text[:40]!r}: releases are numbered from 1.")
+    return int(text)

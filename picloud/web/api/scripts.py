@@ -1,0 +1,64 @@
+"""Operations on single scripts and routes. Every change is a release."""
+
+from __future__ import annotations
+
+from picloud.admin import edits
+from picloud.model.release import Manifest
+from picloud.web.api.models import (
+    PublishedView,
+    RouteBody,
+    RouteList,
+    RouteQuery,
+    RouteView,
+    ScriptBody,
+    ScriptEntry,
+    ScriptList,
+    ScriptView,
+)
+from picloud.web.api.operation import Call
+
+
+def list_scripts(call: Call) -> ScriptList:
+    """Return the scripts that are live."""
+    return ScriptList(scripts=[ScriptEntry.of(script) for script in _live(call).scripts])
+
+
+def get_script(call: Call) -> ScriptView:
+    """Return one script with its text."""
+    return ScriptView.of(edits.find_script(_live(call), call.path["script"]))
+
+
+def put_script(call: Call, body: ScriptBody) -> PublishedView:
+    """Add or replace a script."""
+    script = body.script(call.path["script"])
+    return _edit(call, edits.put_script(script), body.message or f"Put {script.kind} {script.name}")
+
+
+def delete_script(call: Call) -> PublishedView:
+    """Remove a script no route leads to."""
+    return _edit(call, edits.delete_script(call.path["script"]), f"Delete {call.path['script'][:200]}")
+
+
+def list_routes(call: Call) -> RouteList:
+    """Return the routes that are live."""
+    return RouteList(routes=[RouteView.of(route) for route in _live(call).routes])
+
+
+def put_route(call: Call, body: RouteBody) -> PublishedView:
+    """Add or replace a route."""
+    route = body.route()
+    return _edit(call, edits.put_route(route), f"Put route {route.method} {route.pattern}")
+
+
+def delete_route(call: Call, query: RouteQuery) -> PublishedView:
+    """Remove a route."""
+    return _edit(call, edits.delete_route(query.method, query.pattern), f"Delete route {query.method} {query.pattern}")
+
+
+def _live(call: Call) -> Manifest:
+    return call.services.live.manifest(call.app().id)
+
+
+def _edit(call: Call, change: edits.Edit, message: str) -> PublishedView:
+    publisher = call.services.publisher
+    return PublishedView.of(publisher.edit(call.app().name, change, author=call.principal.name, message=message))

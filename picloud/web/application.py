@@ -1,0 +1,52 @@
+"""The one HTTP surface of PiCloud (script routes, admin API, health) as a WSGI application."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from picloud.errors import NotFound
+from picloud.web.api.application import create_api
+from picloud.web.problems import Audience, problem_of
+from picloud.web.scripts import PREFIX as RUN_PREFIX
+from picloud.web.scripts import ScriptRoutes
+from picloud.web.services import Services
+from picloud.web.wsgi import Application, Environ, StartResponse, request_id, send
+
+API_PREFIX = "/api/v1/"
+HEALTH_PATH = "/healthz"
+
+
+def create_app(platform: Services) -> Application:
+    """Return the WSGI application of an open platform; callable from any thread.
+
+    `environ["picloud.principal"]`, a `Principal` put there by an in-process host, is trusted as the caller.
+    """
+    scripts = ScriptRoutes(platform)
+    api = create_api(platform)
+
+    def application(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        path: str = environ["PATH_INFO"]
+        if path.startswith(RUN_PREFIX):
+            return scripts(environ, start_response)
+        if path.startswith(API_PREFIX):
+            return api(environ, start_response)
+        if path == HEALTH_PATH:
+            return _health(platform, environ, start_response)
+        return _refuse(environ, start_response, NotFound("There is nothing here: see /run/APP/PATH and /api/v1/."))
+
+    return application
+
+
+def _health(platform: Services, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """Answer 200 when the database does, 503 when it does not."""
+    try:
+        with platform.database.connection() as connection:
+            connection.execute("SELECT 1")
+    except Exception as error:
+        return _refuse(environ, start_response, error)
+    return send(environ, start_response, 200, [("content-type", "application/json")], b'{"status":"ok"}')
+
+
+def _refuse(environ: Environ, start_response: StartResponse, error: Exception) -> Iterable[bytes]:
+    problem = problem_of(error, request_id(environ), Audience.CALLER)
+    return send(environ, start_response, problem.status, list(problem.headers), problem.body)

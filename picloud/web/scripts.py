@@ -1,0 +1,94 @@
+"""Script routes: `/run/{app}/{path}`. The hot path, so plain WSGI: match, authorize, read, run, answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from picloud.auth.policy import require_call, sees, unknown_app
+from picloud.auth.tokens import bearer_token
+from picloud.errors import InvalidResponse, NotFound
+from picloud.model.app import APP_NAME, App
+from picloud.model.http import Request, Response
+from picloud.model.principal import Principal
+from picloud.model.route import RouteAuth
+from picloud.web.caller import caller
+from picloud.web.problems import Audience, problem_of
+from picloud.web.services import Services
+from picloud.web.wsgi import (
+    Environ,
+    StartResponse,
+    decoded_path,
+    header_fields,
+    query_pairs,
+    read_body,
+    request_id,
+    script_headers,
+    send,
+)
+
+PREFIX = "/run/"
+STATUS_MIN, STATUS_MAX = 200, 599
+"""1xx answers are the server's business."""
+
+
+class ScriptRoutes:
+    """The WSGI application below `/run/`."""
+
+    def __init__(self, services: Services) -> None:
+        self._dispatcher = services.dispatcher
+        self._tokens = services.tokens
+        self._body_limit_bytes = services.settings.body_max_mb * 2**20
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request; every error becomes a response."""
+        try:
+            response = self._run(environ)
+            _check_status(response.status)
+            headers = script_headers(response.headers)
+        except Exception as error:
+            problem = problem_of(error, request_id(environ), Audience.CALLER)
+            return send(environ, start_response, problem.status, list(problem.headers), problem.body)
+        return send(environ, start_response, response.status, headers, response.body)
+
+    def _run(self, environ: Environ) -> Response:
+        app_name, path = split_run_path(decoded_path(environ))
+        method = environ["REQUEST_METHOD"]
+        match = self._dispatcher.match(app_name, method, path)
+        principal = self._principal(environ, match.app, match.route.auth)
+        request = Request(
+            method=method,
+            path=path,
+            id=request_id(environ),
+            query=query_pairs(environ),
+            headers=_headers_for_script(environ),
+            body=read_body(environ, self._body_limit_bytes),
+            principal=principal.name if principal else None,
+        )
+        return self._dispatcher.run(match, request)
+
+    def _principal(self, environ: Environ, app: App, auth: RouteAuth) -> Principal | None:
+        """Return the caller as the app may know them: on a public route a stranger to the app is anonymous."""
+        principal = caller(environ, self._tokens)
+        require_call(auth, principal, app)
+        return principal if principal and sees(principal, app) else None
+
+
+def split_run_path(path: str) -> tuple[str, str]:
+    """Return app name and path below it of `/run/{app}/{path}`; raise `NotFound` for what cannot name an app."""
+    name, slash, rest = path[len(PREFIX) :].partition("/")
+    if not APP_NAME.fullmatch(name):
+        raise unknown_app(name) if name else NotFound("Name an app: /run/APP/PATH.")
+    return name, slash + rest or "/"
+
+
+def _check_status(status: int) -> None:
+    if not STATUS_MIN <= status <= STATUS_MAX:
+        raise InvalidResponse(f"The status {status} is not between {STATUS_MIN} and {STATUS_MAX}.")
+
+
+def _headers_for_script(environ: Environ) -> dict[str, str]:
+    """Return the headers without a PiCloud token: its owner gave it to PiCloud, not to whoever wrote the script."""
+    fields = header_fields(environ)
+    if bearer_token(fields.get("authorization")):
+        del fields["authorization"]
+    return fields

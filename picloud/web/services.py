@@ -1,0 +1,35 @@
+"""What the web application needs from its host; `picloud.platform.Platform` is that, and lies above this layer."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from picloud.engine.dispatcher import Dispatcher
+from picloud.publishing.publisher import Publisher
+from picloud.settings import Settings
+from picloud.storage.apps import AppRepository
+from picloud.storage.database import Database
+from picloud.storage.live import LiveRepository
+from picloud.storage.releases import ReleaseRepository
+from picloud.storage.tokens import TokenRepository
+
+
+class Services(Protocol):
+    """The ready services of a platform, read only."""
+
+    @property
+    def settings(self) -> Settings: ...  # noqa: D102
+    @property
+    def database(self) -> Database: ...  # noqa: D102
+    @property
+    def apps(self) -> AppRepository: ...  # noqa: D102
+    @property
+    def live(self) -> LiveRepository: ...  # noqa: D102
+    @property
+    def releases(self) -> ReleaseRepository: ...  # noqa: D102
+    @property
+    def tokens(self) -> TokenRepository: ...  # noqa: D102
+    @property
+    def dispatcher(self) -> Dispatcher: ...  # noqa: D102
+    @property
+    def publisher(self) -> Publisher: ...  # noqa: D102
