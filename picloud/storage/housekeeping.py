@@ -1,0 +1,19 @@
+"""What becomes rubbish with time, and its removal."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from picloud.storage.database import Database
+from picloud.storage.queries import load
+
+EXPIRED_TOKENS_KEPT = timedelta(days=30)
+"""How long an expired token stays in lists, so that its owner can see why it no longer works."""
+
+_SQL = load("housekeeping.sql")
+
+
+def delete_expired_tokens(database: Database) -> int:
+    """Delete the tokens that expired longer ago than `EXPIRED_TOKENS_KEPT`, return how many."""
+    with database.connection() as connection:
+        return connection.execute(_SQL["delete_expired_tokens"], {"kept": EXPIRED_TOKENS_KEPT}).rowcount

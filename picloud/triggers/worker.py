@@ -1,0 +1,83 @@
+"""The process that runs background jobs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+
+from procrastinate import App
+from procrastinate.exceptions import ConnectorException
+
+from picloud.settings import Settings
+from picloud.storage.database import Database
+from picloud.storage.prepare import prepared
+from picloud.triggers.tasks import build_app
+
+RESTART_PAUSE_S = 2.0
+
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+_log = logging.getLogger(__name__)
+
+
+def run_worker(settings: Settings) -> None:
+    """Run jobs until SIGTERM or SIGINT, then finish what runs and return; a second signal ends the process at once.
+
+    Call in the main thread. Migrates first and keeps the embedded server running meanwhile. Waits for a database that
+    goes away later, but raises `PlatformError` for one that is not there at the start.
+    """
+    with prepared(settings) as conninfo:
+        database = Database(conninfo, pool_size=settings.database_pool_size, timeout_s=settings.database_timeout_s)
+        database.open()
+        try:
+            app = build_app(conninfo, database, timeout_s=settings.database_timeout_s)
+            asyncio.run(_run(app, drain_s=settings.run_timeout_s + settings.run_grace_s))
+        finally:
+            database.close()
+
+
+async def _run(app: App, *, drain_s: float) -> None:
+    stop = asyncio.Event()
+    _on_first_signal(stop)
+    while not stop.is_set():
+        working = asyncio.create_task(_work(app, drain_s))
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
+        working.cancel()  # procrastinate takes this as the wish to drain
+        await asyncio.wait((working,))
+        if not stop.is_set():
+            # procrastinate ends when one of its own loops fails, which a lost database makes them do.
+            _log.warning("The worker starts again", extra={"action": "restart_worker"})
+            await asyncio.wait((stopping,), timeout=RESTART_PAUSE_S)
+        stopping.cancel()
+    _log.info("The worker has stopped", extra={"action": "worker_stopped"})
+
+
+async def _work(app: App, drain_s: float) -> None:
+    try:
+        await app.open_async()
+        _log.info("The worker is ready", extra={"action": "worker_ready"})
+        await app.run_worker_async(
+            install_signal_handlers=False,
+            shutdown_graceful_timeout=drain_s,
+            delete_jobs="successful",
+        )
+    except ConnectorException as error:
+        _log.warning("The database does not answer: %s", error.__cause__, extra={"action": "database_unavailable"})
+    except Exception:
+        _log.exception("The worker failed", extra={"action": "worker_failed"})
+    finally:
+        await app.close_async()  # also after an open that failed half-way
+
+
+def _on_first_signal(stop: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+
+    def on_signal() -> None:
+        for name in _STOP_SIGNALS:
+            loop.remove_signal_handler(name)
+        stop.set()
+
+    for name in _STOP_SIGNALS:
+        loop.add_signal_handler(name, on_signal)
