@@ -1,0 +1,185 @@
+"""The line magics that look at or change the app as published: plan, publish, rollback, lists, help."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from pathlib import PurePath
+from urllib.parse import quote
+
+from picloud.errors import Conflict, NotFound
+from picloud.model.release import Manifest
+from picloud.model.route import Route
+from picloud.publishing.cells import Command, Publish, Rollback, Show, UseApp
+from picloud.publishing.magics import help_text
+from picloud.publishing.publisher import Plan, Published
+from picloud.settings import Settings
+from picloud_kernel.display import Bundle, columns, text
+from picloud_kernel.session import Session
+
+
+class Commands:
+    """Runs line magics on a session; each gives one output."""
+
+    def __init__(self, session: Session, *, server_url: str | None) -> None:
+        self._session = session
+        self._server_url = server_url
+
+    def run(self, command: Command) -> Bundle:
+        """Return what the command shows; raises any `PicloudError`."""
+        match command:
+            case UseApp(name):
+                self._session.use_app(name)
+                return text(f"This notebook works on the app {name}.")
+            case Publish():
+                return text(self._publish(command))
+            case Rollback(number):
+                return text(self._rollback(number))
+            case Show(name):
+                return text(self._show(name))
+        raise AssertionError(command)
+
+    def _show(self, name: str) -> str:
+        match name:
+            case "%help":
+                return help_text()
+            case "%plan":
+                return _plan_text(self._plan())
+            case "%releases":
+                return self._releases()
+            case "%scripts":
+                return self._scripts()
+            case "%routes":
+                return self._routes()
+        raise AssertionError(name)
+
+    def _plan(self) -> Plan:
+        return self._session.platform.publisher.plan(self._session.app_name, self._session.app.manifest())
+
+    def _publish(self, command: Publish) -> str:
+        manifest, plan = self._session.app.manifest(), self._plan()
+        if plan.removed and not command.remove:
+            raise Conflict(
+                f"This would remove {', '.join(plan.removed)} from the app {self._session.app_name}, because no cell of "
+                "this session defines it. Run all cells first, or say '%publish --remove' to remove it."
+            )
+        published = self._session.platform.publisher.publish(
+            self._session.app_name,
+            manifest,
+            author=_author(),
+            message=command.message,
+            notebook=_notebook(),
+            create=True,
+        )
+        return "\n\n".join([self._published_text(published), self._urls(published.release.manifest)])
+
+    def _published_text(self, published: Published) -> str:
+        release = published.release
+        created = ", created just now" if published.created_app else ""
+        tests = len(release.manifest.tests)
+        passed = f"\n{tests} {'test' if tests == 1 else 'tests'} passed." if tests else ""
+        return (
+            f"Release {release.number} of the app {self._session.app_name}{created} is live.\n"
+            f"{_plan_text(published.plan)}{passed}"
+        )
+
+    def _urls(self, manifest: Manifest) -> str:
+        """Return each route's URLs: on the data plane, and through Jupyter when the kernel knows where that is."""
+        app = self._session.app_name
+        bases = [_data_plane(self._session.platform.settings)]
+        if self._server_url is not None:
+            bases.append(f"{self._server_url.rstrip('/')}/picloud")
+        return columns((route.method, f"{base}/run/{app}{_url_path(route)}") for base in bases for route in manifest.routes)
+
+    def _rollback(self, number: int) -> str:
+        published = self._session.platform.publisher.rollback(self._session.app_name, number, author=_author())
+        return f"Release {number} is published again.\n{self._published_text(published)}"
+
+    def _releases(self) -> str:
+        platform = self._session.platform
+        releases = platform.releases.list(platform.apps.get(self._session.app_name).id)
+        if not releases:
+            return f"The app {self._session.app_name} has no release yet."
+        newest_first = sorted(releases, key=lambda release: release.number, reverse=True)
+        return columns(
+            [
+                ("release", "published", "by", "notebook", "message"),
+                *(
+                    (
+                        str(release.number),
+                        release.created_at.astimezone().strftime("%Y-%m-%d %H:%M:%S"),
+                        release.author,
+                        release.notebook or "",
+                        release.message,
+                    )
+                    for release in newest_first
+                ),
+            ]
+        )
+
+    def _live(self) -> Manifest:
+        """Return what is live; an app that does not exist yet has nothing live."""
+        try:
+            return self._session.platform.live.manifest(self._session.platform.apps.get(self._session.app_name).id)
+        except NotFound:
+            return Manifest()
+
+    def _scripts(self) -> str:
+        live, draft = self._live(), self._session.app.manifest()
+        rows = _states(
+            {(str(script.kind), script.name): script.version for script in live.scripts},
+            {(str(script.kind), script.name): script.version for script in draft.scripts},
+        )
+        return columns(rows) if rows else "No scripts yet: begin a cell with '%%module NAME' or '%%endpoint NAME METHOD PATH'."
+
+    def _routes(self) -> str:
+        live, draft = self._live(), self._session.app.manifest()
+        rows = _states(
+            {(route.method, route.pattern): f"{route.script}, {route.auth}" for route in live.routes},
+            {(route.method, route.pattern): f"{route.script}, {route.auth}" for route in draft.routes},
+        )
+        return columns(rows) if rows else "No routes yet: begin a cell with '%%endpoint NAME METHOD PATH'."
+
+
+def _states(live: dict[tuple[str, str], str], draft: dict[tuple[str, str], str]) -> list[tuple[str, str, str]]:
+    """Say of each entry whether it is live as it is here."""
+
+    def state(key: tuple[str, str]) -> str:
+        if key not in draft:
+            return "live, not run in this session"
+        if key not in live:
+            return "draft, not published yet"
+        return "live" if live[key] == draft[key] else "live, changed here"
+
+    return [(*key, state(key)) for key in sorted(live.keys() | draft.keys())]
+
+
+def _plan_text(plan: Plan) -> str:
+    if not plan.changes_anything:
+        return "Nothing changes: what is live is what this notebook defines."
+    marked = [
+        *(f"  + {entry}" for entry in plan.added),
+        *(f"  ~ {entry}" for entry in plan.changed),
+        *(f"  - {entry}" for entry in plan.removed),
+        *(f"  > {entry}, which requires what changes" for entry in plan.affected),
+    ]
+    return "\n".join(marked)
+
+
+def _url_path(route: Route) -> str:
+    return quote(route.pattern, safe="/:*!$&'()+,;=@%~")
+
+
+def _data_plane(settings: Settings) -> str:
+    everywhere = settings.host in ("0.0.0.0", "::")  # noqa: S104  (compared, not bound)
+    host = "localhost" if everywhere else f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"http://{host}:{settings.port}"
+
+
+def _author() -> str:
+    return f"jupyter:{os.environ.get('JUPYTERHUB_USER') or getpass.getuser()}"
+
+
+def _notebook() -> str | None:
+    """Return the notebook's file name, which Jupyter Server tells its kernels."""
+    return PurePath(os.environ.get("JPY_SESSION_NAME", "")).name or None

@@ -1,0 +1,76 @@
+"""Does what a Lua cell asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from picloud.errors import TestsFailed
+from picloud.publishing.cells import Call, Cell, CommandCell, EndpointCell, ModuleCell, ScratchCell, TestCell
+from picloud_kernel.commands import Commands
+from picloud_kernel.display import Bundle, echo_bundle, response_bundle
+from picloud_kernel.session import Session
+
+
+class Runner:
+    """Runs parsed cells on a session; outputs beside the cell's value go through `show`."""
+
+    def __init__(self, session: Session, commands: Commands, show: Callable[[Bundle], None]) -> None:
+        self._session = session
+        self._commands = commands
+        self._show = show
+        self._sources: dict[str, str] = {}
+
+    def source_of(self, script: str) -> str | None:
+        """Return the text of a script run or defined in this session."""
+        return self._sources.get(script)
+
+    def run(self, cell: Cell, name: str) -> Bundle | None:
+        """Run the cell and return its value's display, if it has one; `name` is what tracebacks call a scratch cell.
+
+        Raises any `PicloudError`.
+        """
+        match cell:
+            case ScratchCell(source):
+                return self._scratch(source, name)
+            case ModuleCell():
+                self._module(cell)
+            case EndpointCell():
+                self._endpoint(cell)
+            case TestCell():
+                self._test(cell)
+            case CommandCell(commands):
+                for command in commands:
+                    self._show(self._call(command) if isinstance(command, Call) else self._commands.run(command))
+        return None
+
+    def _scratch(self, source: str, name: str) -> Bundle | None:
+        if not source.strip():
+            return None
+        self._sources[name] = source
+        return echo_bundle(self._session.scratch.run(source, name=name))
+
+    def _module(self, cell: ModuleCell) -> None:
+        self._sources[cell.script.name] = cell.script.source
+        self._session.app.define(cell.script)
+        self._show(Bundle({"text/plain": f"module {cell.script.name}: draft"}))
+
+    def _endpoint(self, cell: EndpointCell) -> None:
+        self._sources[cell.script.name] = cell.script.source
+        self._session.app.define(cell.script, (cell.route,))
+        where = f"{cell.route.method} {cell.route.pattern}"
+        self._show(Bundle({"text/plain": f"endpoint {cell.script.name}: draft, answers {where}"}))
+
+    def _test(self, cell: TestCell) -> None:
+        self._sources[cell.test.name] = cell.test.source
+        self._session.app.define_test(cell.test)
+        result = self._session.app.test(cell.test)
+        if not result.passed:
+            why = result.error.message if result.error is not None else "it did not pass"
+            raise TestsFailed(f"test {cell.test.name} failed: {why}") from result.error
+        assertions = "1 assertion" if result.assertions == 1 else f"{result.assertions} assertions"
+        self._show(Bundle({"text/plain": f"test {cell.test.name}: passed, {assertions}"}))
+
+    def _call(self, call: Call) -> Bundle:
+        headers = {} if call.body is None else {"content-type": "application/json"}
+        response = self._session.app.call(call.method, call.target, body=call.body or b"", headers=headers)
+        return response_bundle(response)

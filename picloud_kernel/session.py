@@ -1,0 +1,80 @@
+"""What a notebook's cells share: the platform, opened at first need, and the app they work on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
+
+from picloud.engine.interactive import Interactive
+from picloud.errors import InvalidInput
+from picloud.platform import Platform
+
+SCRATCH_APP = "scratch"
+"""Where scratch cells run before the first `%app`."""
+
+
+class Session:
+    """One kernel's platform and interactive apps.
+
+    Used from the thread that runs cells, but for `interrupt`. The platform is opened by the first cell that needs it;
+    when that fails, the error is that cell's, and the next cell tries again.
+    """
+
+    def __init__(
+        self, open_platform: Callable[[], AbstractContextManager[Platform]], write: Callable[[str], None]
+    ) -> None:
+        self._open_platform = open_platform
+        self._write = write
+        self._resources = ExitStack()
+        self._platform: Platform | None = None
+        self._apps: dict[str, Interactive] = {}
+        self._current: Interactive | None = None
+        self._app_name: str | None = None
+
+    @property
+    def platform(self) -> Platform:
+        """The open platform; raises `PlatformError` when it cannot be opened now."""
+        if self._platform is None:
+            self._platform = self._resources.enter_context(self._open_platform())
+        return self._platform
+
+    @property
+    def app_name(self) -> str:
+        """The app the notebook works on; raises `InvalidInput` before the first `%app`."""
+        if self._app_name is None:
+            raise InvalidInput(
+                "Which app is this notebook for? Run '%app NAME' first; nothing is created until '%publish'."
+            )
+        return self._app_name
+
+    def use_app(self, name: str) -> None:
+        """Work on this app from now on; its variables and drafts of earlier cells are kept."""
+        self._app_name = name
+
+    @property
+    def app(self) -> Interactive:
+        """The app chosen by `%app`."""
+        return self._interactive(self.app_name)
+
+    @property
+    def scratch(self) -> Interactive:
+        """Where scratch code runs: the chosen app, or a place of its own before one is chosen."""
+        return self._interactive(self._app_name or SCRATCH_APP)
+
+    def interrupt(self) -> None:
+        """End what runs now, from any thread; nothing happens when nothing runs."""
+        if self._current is not None:
+            self._current.interrupt()
+
+    def close(self) -> None:
+        """Give back the platform; the next cell would open it again."""
+        self._apps.clear()
+        self._current = None
+        self._platform = None
+        self._resources.close()
+
+    def _interactive(self, name: str) -> Interactive:
+        if name not in self._apps:
+            self._apps[name] = self.platform.interactive(name, self._write)
+        self._current = self._apps[name]
+        return self._current
