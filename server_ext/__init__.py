@@ -1,0 +1,12 @@
+"""PiCloud inside Jupyter Server: the data plane supervised, script routes proxied, the admin API behind Jupyter's login."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def _jupyter_server_extension_points() -> list[dict[str, Any]]:
+    """Tell Jupyter Server which extension app this package holds."""
+    from server_ext.app import PicloudExtension
+
+    return [{"module": "server_ext.app", "app": PicloudExtension}]
