@@ -1,0 +1,505 @@
+-- One run at a time per state: its environment, its modules, its request, its answer.
+-- Given: host(operation, ...) -> ok, ...; the sandbox; the codec; fail; the error metatable; LIMIT; the depth limit of imports.
+-- Only strings, numbers and booleans cross to the host, so the host never touches a table that Lua may move or free.
+local host, new_environment, copy, json, fail, error_meta, LIMIT, DEPTH_MAX = ...
+
+local OUT_OF_MEMORY = "not enough memory"
+local pcall, xpcall, load, error, type, next, select, tostring, tonumber = pcall, xpcall, load, error, type, next, select, tostring, tonumber
+local rawget, rawset, rawequal, setmetatable = rawget, rawset, rawequal, setmetatable
+local getmetatable, getinfo = debug.getmetatable, debug.getinfo
+local concat, sort, find, format, gsub, gmatch, lower, match, sub = table.concat, table.sort, string.find, string.format, string.gsub, string.gmatch, string.lower, string.match, string.sub
+local char, utf8len, mathtype, randomseed = string.char, utf8.len, math.type, math.randomseed
+
+local chunks = {} -- version -> factory(env) -> function
+local loaded, mains, namespaces -- of the current run
+local HOST_SOURCE = "=picloud"
+
+-- errors --------------------------------------------------------------------------------------------------------
+
+local function frames()
+  local lines, script, line = {}, nil, nil
+  for level = 3, 60 do
+    local info = getinfo(level, "Slnf")
+    if not info then break end
+    if info.what ~= "C" and info.source ~= HOST_SOURCE then
+      local name = sub(info.source, 2)
+      local what = mains[info.func] and "in main chunk"
+        or info.name and format("in function '%s'", info.name)
+        or format("in function <%s:%d>", name, info.linedefined)
+      script, line = script or name, line or info.currentline
+      lines[#lines + 1] = format("%s:%d: %s", name, info.currentline, what)
+      if #lines == 20 then lines[21] = "..." break end
+    end
+  end
+  return script or "", line or 0, concat(lines, "\n")
+end
+
+local function describe(e)
+  if type(e) == "string" then return "", (gsub(e, "^picloud:%d+: ", "")) end
+  if type(e) == "table" then
+    local message = rawget(e, "message")
+    if getmetatable(e) == error_meta then return tostring(rawget(e, "code")), tostring(message) end
+    if type(message) == "string" then return "", message end
+    return "", "(the error is a table without a message)"
+  end
+  if type(e) == "number" or type(e) == "boolean" or e == nil then return "", tostring(e) end
+  return "", "(the error is a " .. type(e) .. ")"
+end
+
+local stopped -- where a limit stopped the run: read afterwards, since every instruction raises until the run has ended
+
+local function on_error(e) -- may run inside a hook, where nothing watches: only bounded work here
+  local script, line, traceback = frames()
+  if rawequal(e, LIMIT) then
+    stopped = { "limit", "", script, line, traceback }
+    return stopped
+  end
+  local code, message = describe(e)
+  if code == "" then code = "error" end
+  return { code, message, script, line, traceback }
+end
+
+-- Returns "ok" and the results, or "error", code, message, script, line, traceback. Never raises.
+local function finish(ok, result, ...)
+  if ok then return result, ... end
+  if type(result) == "table" then return "error", result[1], result[2], result[3], result[4], result[5] end
+  if result == OUT_OF_MEMORY then return "error", "memory", "", "", 0, "" end
+  return "error", "error", tostring(result), "", 0, ""
+end
+
+local function protect(f, ...)
+  return finish(xpcall(f, on_error, ...))
+end
+
+-- compiling and requiring ---------------------------------------------------------------------------------------
+
+local function compile(version, name, source)
+  local chunkname = "=" .. name
+  local checked, message = load(source, chunkname, "t")
+  if not checked then fail("syntax", message) end
+  local factory = load("local _ENV = ... return function(...) " .. source .. "\nend", chunkname, "t")
+  chunks[version] = factory
+  return factory
+end
+
+local function factory_of(version, name)
+  local factory = chunks[version]
+  if factory then return factory end
+  local source, dropped = host("source", version, name)
+  if dropped then chunks[dropped] = nil end
+  return compile(version, name, source)
+end
+
+local environment
+
+local function exports_of(own, result)
+  if result ~= nil then return result end
+  local exports = {}
+  for name, value in next, own do exports[name] = value end
+  return exports
+end
+
+local function require_from(chain)
+  return function(name)
+    if type(name) ~= "string" then
+      fail("module_not_found", "require: expected the name of a module, got " .. type(name))
+    end
+    local ready = loaded[name]
+    if ready ~= nil then return ready end
+    local path, link = { name }, chain
+    while link do
+      path[#path + 1] = link.name
+      if link.name == name and link.module then
+        local forward = {}
+        for i = #path, 1, -1 do forward[#forward + 1] = path[i] end
+        fail("import_cycle", "modules require each other in a circle: " .. concat(forward, " -> "))
+      end
+      link = link.parent
+    end
+    if chain.depth >= DEPTH_MAX then
+      local forward = {}
+      for i = #path, 1, -1 do forward[#forward + 1] = path[i] end
+      fail("import_too_deep", "more than " .. DEPTH_MAX .. " levels of modules: " .. concat(forward, " -> "))
+    end
+    local version = host("resolve", name)
+    local env = environment({ name = name, module = true, parent = chain, depth = chain.depth + 1 })
+    local main = factory_of(version, name)(env)
+    mains[main] = true
+    local exports = exports_of(env, main())
+    loaded[name] = exports
+    return exports
+  end
+end
+
+function environment(chain, extra)
+  local env = new_environment()
+  for name, functions in next, namespaces do env[name] = copy(functions) end
+  env.json.null = namespaces.json.null
+  if extra then for name, value in next, extra do env[name] = value end end
+  env.require = require_from(chain)
+  env.print = function(...)
+    local parts = {}
+    for i = 1, select("#", ...) do parts[i] = tostring((select(i, ...))) end
+    host("print", concat(parts, "\t"))
+  end
+  if chain.module then -- the module's own globals alone, so that they can be told from the environment's
+    local own = setmetatable({}, { __index = env, __metatable = false })
+    env._G = own
+    return own
+  end
+  return env
+end
+
+-- the request ---------------------------------------------------------------------------------------------------
+
+local function decode_form(text)
+  local form = {}
+  for pair in gmatch(text, "[^&]+") do
+    local at = find(pair, "=", 1, true) or #pair + 1
+    local function plain(s)
+      return (gsub(gsub(s, "%+", " "), "%%(%x%x)", function(hex) return char(tonumber(hex, 16)) end))
+    end
+    local key = plain(sub(pair, 1, at - 1))
+    if form[key] == nil then form[key] = plain(sub(pair, at + 1)) end
+  end
+  return form
+end
+
+local lazy = {}
+
+function lazy.json(request)
+  if request.body == "" then return nil end
+  local ok, value = pcall(json.decode, request.body)
+  if ok then return value end
+  if type(value) == "table" and getmetatable(value) == error_meta then
+    fail("bad_body", "the request body is " .. value.message)
+  end
+  error(value, 0)
+end
+
+function lazy.form(request)
+  local kind = request.headers["content-type"] or ""
+  return find(kind, "^application/x%-www%-form%-urlencoded") and decode_form(request.body) or {}
+end
+
+function lazy.cookies(request)
+  local cookies = {}
+  for name, value in gmatch(request.headers.cookie or "", "([^=;%s]+)=([^;]*)") do
+    if cookies[name] == nil then cookies[name] = value end
+  end
+  return cookies
+end
+
+local request_meta = {
+  __metatable = false,
+  __index = function(request, key)
+    local make = lazy[key]
+    if not make then return nil end
+    local value = make(request)
+    rawset(request, key, value)
+    return value
+  end,
+}
+
+local function pairs_from(n, at, ...)
+  local t = {}
+  for i = at, at + 2 * n - 2, 2 do
+    local key, value = select(i, ...)
+    if t[key] == nil then t[key] = value end
+  end
+  return t
+end
+
+local function new_request(method, path, id, app, principal, body, params, query, headers, ...)
+  local request = { method = method, path = path, id = id, app = app, body = body, principal = principal or nil }
+  request.params = pairs_from(params, 1, ...)
+  request.query = pairs_from(query, 1 + 2 * params, ...)
+  request.headers = pairs_from(headers, 1 + 2 * (params + query), ...)
+  return setmetatable(request, request_meta)
+end
+
+-- the response ----------------------------------------------------------------------------------------------------
+
+local response_meta = { __name = "response", __metatable = false }
+
+local function new_response(body, status, headers, kind)
+  if headers ~= nil and type(headers) ~= "table" then
+    fail("invalid_response", "headers must be a table of names and values, got " .. type(headers))
+  end
+  return setmetatable({ body = body, status = status, headers = headers, kind = kind }, response_meta)
+end
+
+local response = {
+  json = function(value, status, headers)
+    return new_response(json.encode(value), status, headers, "application/json")
+  end,
+  html = function(text, status, headers)
+    return new_response(tostring(text), status, headers, "text/html; charset=utf-8")
+  end,
+  text = function(text, status, headers)
+    return new_response(tostring(text), status, headers, "text/plain; charset=utf-8")
+  end,
+  bytes = function(data, kind, status, headers)
+    if type(data) ~= "string" then fail("invalid_response", "response.bytes: expected a string, got " .. type(data)) end
+    return new_response(data, status, headers, kind or "application/octet-stream")
+  end,
+  redirect = function(url, status)
+    if type(url) ~= "string" then fail("invalid_response", "response.redirect: expected a URL, got " .. type(url)) end
+    return new_response("", status or 302, { location = url })
+  end,
+}
+
+local function text_kind(body)
+  if not utf8len(body) then return "application/octet-stream" end
+  local start = lower(match(sub(body, 1, 512), "^%s*(<!?%a[%w%-]*)") or "")
+  if start == "<!doctype" or start == "<html" or start == "<!--" or find(start, "^<%a") then return "text/html; charset=utf-8" end
+  return "text/plain; charset=utf-8"
+end
+
+local function header_lines(headers)
+  if headers == nil then return "", nil end
+  local lines, kind, n = {}, nil, 0
+  for name, value in next, headers do
+    if type(name) ~= "string" or not find(name, "^[%w!#$%%&'*+.^_`|~-]+$") then
+      fail("invalid_response", "a header name must be a token like X-Name, got " .. sub(tostring(name), 1, 60))
+    end
+    local values = type(value) == "table" and value or { value }
+    for i = 1, #values do
+      local text = values[i]
+      if type(text) == "number" then text = tostring(text) end
+      if type(text) ~= "string" or find(text, "%c") then
+        fail("invalid_response", "header " .. sub(name, 1, 60) .. ": the value must be text without control characters")
+      end
+      if lower(name) == "content-type" then kind = text
+      else n = n + 1 lines[n] = lower(name) .. "\n" .. text end
+    end
+  end
+  return concat(lines, "\n"), kind
+end
+
+local function answer(body, status, headers)
+  local kind
+  if type(body) == "table" and getmetatable(body) == response_meta then
+    body, status, headers, kind = body.body, body.status or status, body.headers or headers, body.kind
+  end
+  if headers ~= nil and type(headers) ~= "table" then
+    fail("invalid_response", "the third value returned must be a table of headers, got " .. type(headers))
+  end
+  local lines, given = header_lines(headers)
+  if type(body) == "string" then kind = given or kind or text_kind(body)
+  elseif body == nil then body, status, kind = "", status or 204, given or ""
+  else body, kind = json.encode(body), given or "application/json" end
+  status = status or 200
+  if mathtype(status) ~= "integer" or status < 200 or status > 599 then
+    fail("invalid_response", "the status must be an integer from 200 to 599, got " .. sub(tostring(status), 1, 40))
+  end
+  return "ok", status, kind, body, lines
+end
+
+-- what the host calls -------------------------------------------------------------------------------------------
+
+local log = {}
+for _, level in next, { "debug", "info", "warn", "error" } do
+  log[level] = function(message, fields)
+    host("log", level, tostring(message), fields ~= nil and json.encode(fields) or "")
+  end
+end
+
+local json_functions = { encode = json.encode, decode = json.decode, pretty = json.pretty, array = json.array }
+
+local function begin(seed, keep_marks)
+  randomseed(seed)
+  loaded, mains, stopped = {}, {}, nil
+  if not keep_marks then json_functions.null = json.reset() end
+  namespaces = { json = json_functions, log = log }
+end
+
+local operations = {}
+
+local function endpoint(version, name, ...)
+  local request = new_request(...)
+  local env = environment({ name = name, depth = 0 }, { request = request, response = copy(response) })
+  local main = factory_of(version, name)(env)
+  mains[main] = true
+  return answer(main())
+end
+
+function operations.endpoint(seed, ...)
+  begin(seed)
+  return protect(endpoint, ...)
+end
+
+-- tests -----------------------------------------------------------------------------------------------------------
+
+local function same(a, b, depth)
+  if rawequal(a, b) or (type(a) == type(b) and type(a) ~= "table" and a == b) then return true end
+  if type(a) ~= "table" or type(b) ~= "table" or depth > 50 then return false end
+  for key, value in next, a do if not same(value, rawget(b, key), depth + 1) then return false end end
+  for key in next, b do if rawget(a, key) == nil then return false end end
+  return true
+end
+
+local function show(value)
+  if type(value) == "table" then
+    local ok, text = pcall(json.encode, value)
+    if ok then return sub(text, 1, 400) end
+  end
+  return sub(type(value) == "string" and format("%q", value) or tostring(value), 1, 400)
+end
+
+local checks = {
+  equals = { function(value, other) return same(value, other, 1) end, "to equal" },
+  is_nil = { function(value) return value == nil end, "to be nil" },
+  is_truthy = { function(value) return value and true or false end, "to be truthy" },
+  is_falsy = { function(value) return not value end, "to be falsy" },
+  is_a = { function(value, kind) return type(value) == kind end, "to be of type" },
+  matches = { function(value, pattern) return type(value) == "string" and (value):find(pattern) ~= nil end, "to match" },
+  contains = { function(value, item)
+    if type(value) == "string" then return find(value, item, 1, true) ~= nil end
+    if type(value) ~= "table" then return false end
+    for _, other in next, value do if same(other, item, 1) then return true end end
+    return false
+  end, "to contain" },
+}
+
+local function test_functions()
+  local count = 0
+  local function expect(value)
+    local expectation = {}
+    for name, check in next, checks do
+      expectation[name] = function(self, ...)
+        if self ~= expectation then error("write expect(value):" .. name .. "(...), with a colon", 2) end
+        count = count + 1
+        if not check[1](value, ...) then
+          local other = select("#", ...) > 0 and " " .. show((...)) or ""
+          error("expected " .. show(value) .. " " .. check[2] .. other, 2)
+        end
+        return expectation
+      end
+    end
+    expectation.raises = function(_, text)
+      count = count + 1
+      local ok, e = pcall(value)
+      if rawequal(e, LIMIT) or e == OUT_OF_MEMORY then error(e, 0) end
+      if ok then error("expected the function to raise an error", 2) end
+      local _, message = describe(e)
+      if text and not find(message, text, 1, true) then
+        error("expected an error with " .. show(text) .. ", got " .. show(message), 2)
+      end
+      return expectation
+    end
+    return expectation
+  end
+  local function call(method, target, options)
+    options = options or {}
+    local body = options.json ~= nil and json.encode(options.json) or options.body or ""
+    local lines = header_lines(options.headers)
+    if options.json ~= nil then lines = lines .. (lines ~= "" and "\n" or "") .. "content-type\napplication/json" end
+    local status, kind, text, headers = host("call", method, target, body, lines)
+    local result = { status = status, body = text, headers = { ["content-type"] = kind ~= "" and kind or nil } }
+    for name, value in gmatch(headers, "([^\n]*)\n([^\n]*)") do result.headers[name] = value end
+    if find(kind, "^application/json") then result.json = json.decode(text) end
+    return result
+  end
+  local function checked_assert(value, message, ...)
+    count = count + 1
+    if not value then error(message == nil and "assertion failed!" or message, type(message) == "string" and 2 or 0) end
+    return value, message, ...
+  end
+  return { expect = expect, call = call, assert = checked_assert }, function() return count end
+end
+
+local function test(version, name)
+  local extra, count = test_functions()
+  local env = environment({ name = name, depth = 0 }, extra)
+  local main = factory_of(version, name)(env)
+  mains[main] = true
+  main()
+  return "ok", count()
+end
+
+function operations.test(seed, ...)
+  begin(seed)
+  return protect(test, ...)
+end
+
+-- cells of the kernel: one environment for the session ----------------------------------------------------------
+
+local session
+
+local function tree(value, indent, seen, out)
+  if type(value) == "string" then out[#out + 1] = format("%q", value):gsub("\\\n", "\\n") return end
+  if type(value) ~= "table" or seen[value] or #indent > 20 or #out > 2000 then
+    out[#out + 1] = type(value) == "table" and (seen[value] and "(seen above)" or "{...}") or tostring(value)
+    return
+  end
+  if getmetatable(value) == response_meta then out[#out + 1] = "(response)" return end
+  if value == namespaces.json.null then out[#out + 1] = "json.null" return end
+  if next(value) == nil then out[#out + 1] = "{}" return end
+  seen[value] = true
+  local keys, n = {}, #value
+  for key in next, value do
+    if not (mathtype(key) == "integer" and key >= 1 and key <= n) then keys[#keys + 1] = key end
+  end
+  sort(keys, function(a, b) return tostring(a) < tostring(b) end)
+  local inner = indent .. "  "
+  out[#out + 1] = "{"
+  for i = 1, n do
+    out[#out + 1] = "\n" .. inner
+    tree(value[i], inner, seen, out)
+    out[#out + 1] = ","
+  end
+  for _, key in next, keys do
+    local label = type(key) == "string" and (find(key, "^[%a_][%w_]*$") and key or format("[%q]", key)) or "[" .. tostring(key) .. "]"
+    out[#out + 1] = "\n" .. inner .. label .. " = "
+    tree(rawget(value, key), inner, seen, out)
+    out[#out + 1] = ","
+  end
+  out[#out + 1] = "\n" .. indent .. "}"
+  seen[value] = nil
+end
+
+local function echo(...)
+  for i = 1, select("#", ...) do
+    local value = (select(i, ...))
+    local out = {}
+    if type(value) == "string" then out[1] = value else tree(value, "", {}, out) end
+    local text = ""
+    if type(value) == "table" then
+      local ok, encoded = pcall(json.encode, value)
+      if rawequal(encoded, LIMIT) or encoded == OUT_OF_MEMORY then error(encoded, 0) end
+      if ok then text = encoded end
+    end
+    host("echo", type(value), concat(out), text)
+  end
+  return "ok"
+end
+
+local function cell(name, source)
+  if not session then
+    session = environment({ name = "cell", depth = 0 })
+  end
+  local chunk, message = load(source, "=" .. name, "t", session)
+  if not chunk then fail("syntax", message) end
+  mains[chunk] = true
+  return echo(chunk())
+end
+
+function operations.cell(seed, ...)
+  begin(seed, session ~= nil) -- values of earlier cells keep their null and array marks
+  return protect(cell, ...)
+end
+
+function operations.stopped()
+  local report = stopped or {}
+  return "error", "limit", "", report[3] or "", report[4] or 0, report[5] or ""
+end
+
+local function call_operation(name, ...)
+  return operations[name](...)
+end
+
+-- The last fence: whatever happens inside, memory errors included, the host gets strings and numbers.
+return function(name, ...)
+  return finish(pcall(call_operation, name, ...))
+end

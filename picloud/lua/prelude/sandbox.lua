@@ -1,0 +1,248 @@
+-- The functions scripts get, made so that no call in C runs long and no error of a limit is caught.
+-- Given: the error that no script may catch (the memory error is Lua's own string), and the pattern functions.
+-- Returns new_environment() -> a table of fresh copies (nothing is shared between runs), and what the prelude itself needs.
+local LIMIT, find, match, gmatch, gsub = ...
+local OUT_OF_MEMORY = "not enough memory"
+
+local pcall, xpcall, error, load, select, type, next, tostring = pcall, xpcall, error, load, select, type, next, tostring
+local rawget, rawset, rawlen, rawequal, setmetatable = rawget, rawset, rawlen, rawequal, setmetatable
+local getmetatable, sethook, gethook, getinfo = debug.getmetatable, debug.sethook, debug.gethook, debug.getinfo
+local create, resume, status, close, running = coroutine.create, coroutine.resume, coroutine.status, coroutine.close, coroutine.running
+local rep, sub = string.rep, string.sub
+local tointeger = math.tointeger
+local main = running()
+
+local SORT_MAX = 20000 -- items C may sort without calling back into Lua
+local SOURCE_MAX = 1024 * 1024
+local COROUTINE_STEPS = 1000
+
+local function uncatchable(e)
+  return rawequal(e, LIMIT) or e == OUT_OF_MEMORY
+end
+
+local function pass(ok, e, ...)
+  if not ok and uncatchable(e) then error(e, 0) end
+  return ok, e, ...
+end
+
+local function safe_pcall(f, ...)
+  return pass(pcall(f, ...))
+end
+
+local function safe_xpcall(f, handler, ...)
+  return pass(xpcall(f, function(e)
+    if uncatchable(e) then return e end -- inside a hook no hook runs: the script's handler must not
+    return handler(e)
+  end, ...))
+end
+
+-- coroutines: each has a hook of its own, which looks whether the main one was tripped -----------------------------
+
+local function trip() error(LIMIT, 0) end
+
+local function watch()
+  local _, _, count = gethook(main)
+  if count == 1 then
+    sethook(trip, "", 1)
+    error(LIMIT, 0)
+  end
+end
+
+local stopped = setmetatable({}, { __mode = "k" }) -- coroutines ended by a limit: closing them would run script code unwatched
+
+local function safe_create(f)
+  local co = create(f)
+  sethook(co, watch, "", COROUTINE_STEPS)
+  return co
+end
+
+local function after_resume(co, ok, e, ...)
+  if not ok and uncatchable(e) then
+    stopped[co] = true
+    error(e, 0)
+  end
+  return ok, e, ...
+end
+
+local function safe_resume(co, ...)
+  return after_resume(co, resume(co, ...))
+end
+
+local function safe_close(co)
+  if stopped[co] then error(LIMIT, 0) end
+  return pass(close(co))
+end
+
+local function unwrap(co, ok, e, ...)
+  if ok then return e, ... end
+  if status(co) == "dead" then safe_close(co) end
+  error(e, 0)
+end
+
+local function safe_wrap(f)
+  local co = safe_create(f)
+  return function(...) return unwrap(co, safe_resume(co, ...)) end
+end
+
+-- metatables --------------------------------------------------------------------------------------------------------
+
+local function safe_setmetatable(t, meta)
+  if type(meta) == "table" and rawget(meta, "__gc") ~= nil then
+    error("setmetatable: __gc is not available to scripts; use a local with <close>", 2)
+  end
+  return setmetatable(t, meta)
+end
+
+-- strings ---------------------------------------------------------------------------------------------------------
+
+local function safe_rep(s, n, sep)
+  if s == "" and (sep == nil or sep == "") and type(n) == "number" and n > 1 then n = 1 end
+  return rep(s, n, sep)
+end
+
+-- tables: plain tables are as large as the memory limit allows; objects with metamethods go the slow, watched way --------
+
+local function is_object(t)
+  return getmetatable(t) ~= nil and type(t) == "table"
+end
+
+local table_concat, table_insert, table_move, table_remove, table_sort, table_unpack =
+  table.concat, table.insert, table.move, table.remove, table.sort, table.unpack
+
+local function safe_concat(t, sep, i, j)
+  if is_object(t) then
+    local copy, n = {}, 0
+    for k = i or 1, j or #t do n = n + 1 copy[n] = t[k] end
+    return table_concat(copy, sep, 1, n)
+  end
+  return table_concat(t, sep, i, j)
+end
+
+local function safe_move(a, f, e, t, b)
+  local target = b == nil and a or b
+  local from, to, at = tointeger(f), tointeger(e), tointeger(t)
+  if not (from and to and at) or (not is_object(a) and not is_object(target) and to - from < 100000 and to >= from) then
+    return table_move(a, f, e, t, b)
+  end
+  if type(a) ~= "table" or type(target) ~= "table" then return table_move(a, 1, 0, 1, b) end
+  if to < from then return target end
+  if at > to or at <= from or not rawequal(a, target) then
+    for i = 0, to - from do target[at + i] = a[from + i] end
+  else
+    for i = to - from, 0, -1 do target[at + i] = a[from + i] end
+  end
+  return target
+end
+
+local function safe_insert(t, ...)
+  if not is_object(t) then return table_insert(t, ...) end
+  local n = #t
+  if select("#", ...) == 1 then t[n + 1] = (...) return end
+  local at, value = ...
+  at = tointeger(at)
+  if select("#", ...) ~= 2 or not at or at < 1 or at > n + 1 then return table_insert({}, ...) end
+  for i = n, at, -1 do t[i + 1] = t[i] end
+  t[at] = value
+end
+
+local function safe_remove(t, ...)
+  if not is_object(t) then return table_remove(t, ...) end
+  local n = #t
+  if select("#", ...) == 0 then
+    if n == 0 then return t[0] end
+    local last = t[n]
+    t[n] = nil
+    return last
+  end
+  local at = tointeger((...))
+  if not at or (n + 1 ~= at and (at < 1 or at > n + 1) and not (n == 0 and at == 0)) then return table_remove({}, 99) end
+  local value = t[at]
+  for i = at, n - 1 do t[i] = t[i + 1] end
+  if at <= n then t[n] = nil end
+  return value
+end
+
+local function less(a, b) return a < b end
+
+local function safe_sort(t, compare)
+  if type(t) == "table" and #t > SORT_MAX then
+    if compare == nil then compare = less
+    elseif type(compare) == "function" and getinfo(compare, "S").what == "C" then
+      local native = compare
+      compare = function(a, b) return native(a, b) end
+    end
+    if is_object(t) then error("sort: copy an object of more than " .. SORT_MAX .. " items into a plain table first", 2) end
+  end
+  return table_sort(t, compare)
+end
+
+local function safe_unpack(t, i, j)
+  if is_object(t) and j == nil then j = #t end
+  return table_unpack(t, i, j)
+end
+
+-- the string metatable is shared by all strings of the state, so it holds safe functions only and cannot be reached ------
+
+local string_functions = {
+  byte = string.byte, char = string.char, find = find, format = string.format, gmatch = gmatch,
+  gsub = gsub, len = string.len, lower = string.lower, match = match, pack = string.pack,
+  packsize = string.packsize, rep = safe_rep, reverse = string.reverse, sub = string.sub, unpack = string.unpack,
+  upper = string.upper,
+}
+local string_meta = getmetatable("")
+string_meta.__index = string_functions
+string_meta.__metatable = false
+
+local table_functions = {
+  concat = safe_concat, insert = safe_insert, move = safe_move, pack = table.pack, remove = safe_remove,
+  sort = safe_sort, unpack = safe_unpack,
+}
+local coroutine_functions = {
+  close = safe_close, create = safe_create, isyieldable = coroutine.isyieldable, resume = safe_resume,
+  running = running, status = status, wrap = safe_wrap, yield = coroutine.yield,
+}
+local math_functions, utf8_functions = {}, {}
+for name, value in next, math do math_functions[name] = value end
+for name, value in next, utf8 do utf8_functions[name] = value end
+local os_functions = { clock = os.clock, date = os.date, difftime = os.difftime, time = os.time }
+
+local base_functions = {
+  _VERSION = _VERSION, assert = assert, error = error, getmetatable = _G.getmetatable, ipairs = ipairs, next = next,
+  pairs = pairs, pcall = safe_pcall, rawequal = rawequal, rawget = rawget, rawlen = rawlen, rawset = rawset,
+  select = select, setmetatable = safe_setmetatable, tonumber = tonumber, tostring = tostring, type = type,
+  xpcall = safe_xpcall,
+}
+
+local function copy(from)
+  local to = {}
+  for name, value in next, from do to[name] = value end
+  return to
+end
+
+local function new_environment()
+  local env = copy(base_functions)
+  env.string, env.table, env.math = copy(string_functions), copy(table_functions), copy(math_functions)
+  env.utf8, env.os, env.coroutine = copy(utf8_functions), copy(os_functions), copy(coroutine_functions)
+  env._G = env
+  env.load = function(chunk, name, mode, ...)
+    if type(chunk) == "function" then
+      local parts, size = {}, 0
+      repeat
+        local part = chunk()
+        if part ~= nil and type(part) ~= "string" then return nil, "reader function must return a string" end
+        size = size + #(part or "")
+        parts[#parts + 1] = part
+      until part == nil or part == "" or size > SOURCE_MAX
+      chunk = table_concat(parts)
+    end
+    if type(chunk) ~= "string" then error("load: expected text or a function that returns it", 2) end
+    if #chunk > SOURCE_MAX then return nil, "load: the text is longer than " .. SOURCE_MAX .. " bytes" end
+    if mode ~= nil and not find(mode, "t", 1, true) then return nil, "load: only text can be loaded" end
+    local target = env
+    if select("#", ...) > 0 then target = ... end
+    return load(chunk, "=" .. gsub(sub(tostring(name or "load"), 1, 60), "^[=@]", ""), "t", target)
+  end
+  return env
+end
+
+return new_environment, copy, trip
