@@ -60,8 +60,8 @@ class Commands:
         manifest, plan = self._session.app.manifest(), self._plan()
         if plan.removed and not command.remove:
             raise Conflict(
-                f"This would remove {', '.join(plan.removed)} from the app {self._session.app_name}, because no cell of "
-                "this session defines it. Run all cells first, or say '%publish --remove' to remove it."
+                f"This would remove {', '.join(plan.removed)} from the app {self._session.app_name}, because no cell "
+                "of this session defines it. Run all cells first, or say '%publish --remove' to remove it."
             )
         published = self._session.platform.publisher.publish(
             self._session.app_name,
@@ -89,7 +89,9 @@ class Commands:
         bases = [_data_plane(self._session.platform.settings)]
         if self._server_url is not None:
             bases.append(f"{self._server_url.rstrip('/')}/picloud")
-        return columns((route.method, f"{base}/run/{app}{_url_path(route)}") for base in bases for route in manifest.routes)
+        return columns(
+            (route.method, f"{base}/run/{app}{_url_path(route)}") for base in bases for route in manifest.routes
+        )
 
     def _rollback(self, number: int) -> str:
         published = self._session.platform.publisher.rollback(self._session.app_name, number, author=_author())
@@ -130,7 +132,11 @@ class Commands:
             {(str(script.kind), script.name): script.version for script in live.scripts},
             {(str(script.kind), script.name): script.version for script in draft.scripts},
         )
-        return columns(rows) if rows else "No scripts yet: begin a cell with '%%module NAME' or '%%endpoint NAME METHOD PATH'."
+        return (
+            columns(rows)
+            if rows
+            else "No scripts yet: begin a cell with '%%module NAME' or '%%endpoint NAME METHOD PATH'."
+        )
 
     def _routes(self) -> str:
         live, draft = self._live(), self._session.app.manifest()

@@ -5,22 +5,26 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from picloud.errors import InvalidInput, InvalidScript
+from picloud.model.script import Script, ScriptKind
+from picloud.publishing.cells import CommandCell, ScratchCell, parse_cell
 from picloud.publishing.magics import BY_NAME, MAGICS
+from picloud.syntax import check_script
 
-KEYWORDS = tuple(
-    "and break do else elseif end false for function goto if in local nil not or repeat return then true until while".split()
-)
-GLOBALS = tuple(
-    "assert error getmetatable ipairs math next pairs pcall print rawequal rawget rawlen rawset require select "
-    "setmetatable string table tonumber tostring type utf8 xpcall".split()
-)
-MEMBERS = {
-    "string": "byte char find format gmatch gsub len lower match pack packsize rep reverse sub unpack upper".split(),
-    "table": "concat insert move pack remove sort unpack".split(),
-    "math": "abs ceil cos deg exp floor fmod huge log max maxinteger min mininteger modf pi rad random sin sqrt tan "
-    "tointeger type ult".split(),
-    "utf8": "char charpattern codepoint codes len offset".split(),
-}
+WORDS = """
+and break do else elseif end false for function goto if in local nil not or repeat return then true until while
+assert error getmetatable ipairs math next pairs pcall print rawequal rawget rawlen rawset require select setmetatable
+string table tonumber tostring type utf8 xpcall
+"""
+"""Lua's keywords, and the base names a script has."""
+
+MEMBERS = """
+string: byte char find format gmatch gsub len lower match pack packsize rep reverse sub unpack upper
+table: concat insert move pack remove sort unpack
+math: abs ceil cos deg exp floor fmod huge log max maxinteger min mininteger modf pi rad random sin sqrt tan tointeger
+    type ult
+utf8: char charpattern codepoint codes len offset
+"""
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MAGIC_AT_END = re.compile(r"(?:^|\n)(%{1,2}\w*)\Z")
@@ -56,9 +60,45 @@ def _matches(before: str, code: str) -> tuple[list[str], int]:
     if magic := _MAGIC_AT_END.search(before):
         return [name.name for name in MAGICS if name.name.startswith(magic[1])], len(magic[1])
     if member := _MEMBER_AT_END.search(before):
-        found = [name for name in MEMBERS.get(member[1], ()) if name.startswith(member[2])]
+        found = [name for name in _members(member[1]) if name.startswith(member[2])]
         return found, len(member[2])
     if name := _NAME_AT_END.search(before):
-        known = {*KEYWORDS, *GLOBALS, *_NAME.findall(code[: len(before) - len(name[0])])}
+        known = {*WORDS.split(), *_NAME.findall(code[: len(before) - len(name[0])])}
         return sorted(candidate for candidate in known if candidate.startswith(name[0])), len(name[0])
     return [], 0
+
+
+def _members(table: str) -> list[str]:
+    match = re.search(rf"^{re.escape(table)}:(.*(?:\n .*)*)", MEMBERS, re.MULTILINE)
+    return match[1].split() if match else []
+
+
+def is_complete(code: str) -> dict[str, Any]:
+    """Return Jupyter's is_complete_reply, which consoles use to choose between a new line and running the text.
+
+    Magic lines are complete as they are; a cell magic's text ends with a blank line.
+    """
+    try:
+        cell = parse_cell(code)
+    except InvalidInput:
+        return {"status": "invalid"}
+    match cell:
+        case CommandCell():
+            return {"status": "complete"}
+        case ScratchCell(source):
+            return _lua_is_complete(source)
+    return {"status": "complete"} if code.endswith("\n\n") else {"status": "incomplete", "indent": ""}
+
+
+def _lua_is_complete(source: str) -> dict[str, Any]:
+    """Ask Lua's compiler, as its own console does: text that ends too early is complained about near <eof>."""
+    for text in (source, f"return {source}"):
+        try:
+            check_script(Script("cell", ScriptKind.ENDPOINT, text))
+        except InvalidScript as error:
+            message = error.message
+        else:
+            return {"status": "complete"}
+        if "<eof>" in message:
+            return {"status": "incomplete", "indent": ""}
+    return {"status": "invalid"}

@@ -36,7 +36,7 @@ def text(content: str) -> Bundle:
 def echo_bundle(echoes: Sequence[Echo]) -> Bundle | None:
     """Return what a cell's last expression shows; None when it has no value.
 
-    A single table becomes a JSON tree, or an HTML table when it is a list of flat records; several values one line each.
+    A single table becomes a JSON tree, or an HTML table when it is a list of flat records; several values are text.
     """
     if not echoes:
         return None

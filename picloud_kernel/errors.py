@@ -43,7 +43,9 @@ def report(error: PicloudError, source_of: SourceOf) -> Report:
 
 def internal_report() -> Report:
     """Return what to show when PiCloud itself is at fault."""
-    message = "PiCloud failed; this is a defect of PiCloud, not of the cell. The log of the Jupyter server has the cause."
+    message = (
+        "PiCloud failed; this is a defect of PiCloud, not of the cell. The log of the Jupyter server has the cause."
+    )
     return Report("internal_error", message, (f"{_RED}internal_error{_RESET}: {message}",))
 
 

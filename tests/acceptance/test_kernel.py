@@ -1,0 +1,405 @@
+"""A real kernel process, spoken to as JupyterLab does."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import jupyter_kernel_test
+import pytest
+from jupyter_client.blocking.client import BlockingKernelClient
+from jupyter_client.kernelspec import KernelSpecManager
+from jupyter_client.manager import KernelManager
+
+KERNELSPEC = Path(__file__).parents[2] / "picloud_kernel" / "kernelspec"
+START_TIMEOUT_S = 60
+CELL_TIMEOUT_S = 30
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What one cell did."""
+
+    status: str
+    reply: dict[str, Any]
+    stdout: str = ""
+    displays: list[dict[str, Any]] = field(default_factory=list)
+    """MIME bundles of display_data and execute_result, in order."""
+    error: dict[str, Any] | None = None
+
+    @property
+    def text(self) -> str:
+        return "\n".join(display["text/plain"] for display in self.displays)
+
+
+class Kernel:
+    def __init__(self, manager: KernelManager) -> None:
+        self.manager = manager
+        self.client: BlockingKernelClient = manager.client()
+        self.client.start_channels()
+        self.client.wait_for_ready(timeout=START_TIMEOUT_S)
+
+    def run(self, source: str, *, during: Callable[[str, dict[str, Any]], None] | None = None) -> Outcome:
+        """Run a cell to its end; `during` sees every iopub message as it comes."""
+        outcome = Outcome("", {})
+
+        def collect(message: dict[str, Any]) -> None:
+            kind, content = message["msg_type"], message["content"]
+            if kind == "stream" and content["name"] == "stdout":
+                outcome.stdout += content["text"]
+            elif kind in ("display_data", "execute_result"):
+                outcome.displays.append(content["data"])
+            elif kind == "error":
+                outcome.error = content
+            if during is not None:
+                during(kind, content)
+
+        outcome.reply = self.client.execute_interactive(source, timeout=CELL_TIMEOUT_S, output_hook=collect)["content"]
+        outcome.status = outcome.reply["status"]
+        return outcome
+
+    def fails(self, source: str) -> dict[str, Any]:
+        """Run a cell that must fail, and return its error."""
+        outcome = self.run(source)
+        assert outcome.status == "error", outcome
+        assert outcome.error is not None
+        assert outcome.error["ename"] == outcome.reply["ename"]
+        assert "picloud/" not in "\n".join(outcome.error["traceback"])  # no Python frames
+        return outcome.error
+
+    def succeeds(self, source: str) -> Outcome:
+        outcome = self.run(source)
+        assert outcome.status == "ok", outcome
+        return outcome
+
+    def close(self) -> None:
+        self.client.stop_channels()
+        self.manager.shutdown_kernel()
+
+
+@pytest.fixture(scope="session")
+def kernel_dirs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A kernels folder that holds the kernelspec as the wheel installs it."""
+    folder = tmp_path_factory.mktemp("kernels")
+    (folder / "picloud").symlink_to(KERNELSPEC)
+    return folder
+
+
+def start_kernel(kernel_dirs: Path, environment: dict[str, str]) -> Kernel:
+    specs = KernelSpecManager(kernel_dirs=[str(kernel_dirs)], ensure_native_kernel=False)
+    manager = KernelManager(kernel_name="picloud", kernel_spec_manager=specs)
+    manager.start_kernel(env=os.environ | environment)
+    return Kernel(manager)
+
+
+@pytest.fixture(scope="module")
+def environment(
+    embedded_home: Path, embedded_server: object, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, str]:
+    ipython = tmp_path_factory.mktemp("ipython")
+    return {
+        "PICLOUD_HOME": str(embedded_home),
+        "PICLOUD_PORT": "8799",
+        "IPYTHONDIR": str(ipython),
+        "JUPYTER_SERVER_URL": "http://localhost:8888/base/",
+        "JPY_SESSION_NAME": "work/shop.ipynb",
+    }
+
+
+@pytest.fixture(scope="module")
+def kernel(kernel_dirs: Path, environment: dict[str, str]) -> Iterator[Kernel]:
+    kernel = start_kernel(kernel_dirs, environment)
+    yield kernel
+    kernel.close()
+
+
+@pytest.fixture
+def app(kernel: Kernel) -> str:
+    """Name of an app that does not exist, chosen by `%app`."""
+    name = f"app-{uuid4().hex[:12]}"
+    kernel.succeeds(f"%app {name}")
+    return name
+
+
+GREET = '%%module greet\nlocal M = {}\nfunction M.hello(name)\n  return "hello " .. name\nend\nreturn M'
+HELLO = (
+    '%%endpoint hello GET /hello/:name\nlocal greet = require("greet")\n'
+    "return { message = greet.hello(request.params.name) }"
+)
+TEST = '%%test greets\nexpect(call("GET", "/hello/ada").json.message):equals("hello ada")'
+
+
+def test_the_kernel_says_it_is_lua(kernel: Kernel) -> None:
+    info = kernel.client.kernel_info(reply=True, timeout=CELL_TIMEOUT_S)["content"]
+    assert info["implementation"] == "picloud"
+    assert (info["language_info"]["name"], info["language_info"]["version"]) == ("lua", "5.4")
+    assert "debugger" not in info["supported_features"]
+
+
+def test_scratch_code_needs_no_app(kernel_dirs: Path, environment: dict[str, str]) -> None:
+    """And everything that does says so."""
+    kernel = start_kernel(kernel_dirs, environment)
+    try:
+        assert kernel.succeeds("return 1 + 1").text == "2"
+        for source in (GREET, HELLO, TEST, "%call GET /", "%publish", "%plan", "%scripts", "%routes", "%releases"):
+            error = kernel.fails(source)
+            assert error["ename"] == "invalid_input"
+            assert "Run '%app NAME' first" in error["evalue"]
+        assert "%publish" in kernel.succeeds("%help").text
+    finally:
+        kernel.close()
+
+
+def test_the_last_expression_is_shown_and_print_is_stdout(kernel: Kernel, app: str) -> None:
+    outcome = kernel.succeeds('print("one", 2)\nreturn "three"')
+    assert outcome.stdout == "one\t2\n"
+    assert "three" in outcome.text
+    assert kernel.succeeds("1 + 1").text == "2"
+    assert kernel.succeeds("x = 1").displays == []
+    assert kernel.succeeds("").displays == []
+
+
+def test_tables_are_shown_as_json_and_records_as_a_table(kernel: Kernel, app: str) -> None:
+    tree = kernel.succeeds("return { a = { 1, 2 } }").displays[0]
+    assert tree["application/json"] == {"a": [1, 2]}
+    assert "a" in tree["text/plain"]
+    table = kernel.succeeds('return { { name = "<b>", n = 1 } }').displays[0]
+    assert "<td>&lt;b&gt;</td>" in table["text/html"]
+    assert "application/json" not in table
+    function = kernel.succeeds("return { f = print }").displays[0]
+    assert set(function) == {"text/plain"}
+
+
+def test_globals_are_kept_from_cell_to_cell(kernel: Kernel, app: str) -> None:
+    kernel.succeeds("kept = 41")
+    assert kernel.succeeds("return kept + 1").text == "42"
+
+
+def test_print_is_shown_while_the_cell_still_runs(kernel: Kernel, app: str) -> None:
+    def interrupt(kind: str, content: dict[str, Any]) -> None:
+        if kind == "stream" and "started" in content["text"]:
+            kernel.manager.interrupt_kernel()
+
+    outcome = kernel.run('print("started")\nwhile true do end', during=interrupt)
+    assert outcome.error is not None
+    assert outcome.error["ename"] == "run_interrupted"
+
+
+def test_an_endless_loop_is_interrupted_within_a_second_and_state_is_kept(kernel: Kernel, app: str) -> None:
+    kernel.succeeds("kept = 'still here'")
+    interrupted_at = 0.0
+
+    def interrupt(kind: str, content: dict[str, Any]) -> None:
+        nonlocal interrupted_at
+        if kind == "execute_input":
+            interrupted_at = time.monotonic()
+
+    def interrupt_once_running(kind: str, content: dict[str, Any]) -> None:
+        interrupt(kind, content)
+        if kind == "stream":
+            kernel.manager.interrupt_kernel()
+            interrupted_at_stream.append(time.monotonic())
+
+    interrupted_at_stream: list[float] = []
+    outcome = kernel.run("print('go')\nwhile true do end", during=interrupt_once_running)
+    assert time.monotonic() - interrupted_at_stream[0] < 1
+    assert outcome.error is not None
+    assert outcome.error["ename"] == "run_interrupted"
+    assert kernel.succeeds("return kept").text.strip('"') == "still here"
+
+
+def test_an_interrupt_while_nothing_runs_does_no_harm(kernel: Kernel, app: str) -> None:
+    kernel.manager.interrupt_kernel()
+    assert kernel.succeeds("return 1").text == "1"
+
+
+def test_python_cells_run_in_ipython_and_can_be_interrupted(kernel: Kernel, app: str) -> None:
+    assert kernel.succeeds("%%python\nprint(6 * 7)").stdout == "42\n"
+    assert kernel.succeeds("%%python\nn = 5\nn * 2").text == "10"
+    assert kernel.fails("%%python\n1 / 0")["ename"] == "ZeroDivisionError"
+
+    def interrupt(kind: str, content: dict[str, Any]) -> None:
+        if kind == "stream":
+            kernel.manager.interrupt_kernel()
+
+    outcome = kernel.run("%%python\nprint('go', flush=True)\nwhile True: pass", during=interrupt)
+    assert outcome.error is not None
+    assert outcome.error["ename"] == "KeyboardInterrupt"
+    assert kernel.succeeds("return 1").text == "1"
+
+
+def test_define_call_and_publish(kernel: Kernel, app: str) -> None:
+    assert kernel.succeeds(GREET).text == "module greet: draft"
+    assert kernel.succeeds('return require("greet").hello("you")').text.strip('"') == "hello you"
+    assert kernel.succeeds(HELLO).text == "endpoint hello: draft, answers GET /hello/:name"
+    called = kernel.succeeds("%call GET /hello/ada")
+    assert called.text.startswith("200 OK\n")
+    assert '"message": "hello ada"' in called.text
+    assert kernel.succeeds(TEST).text == "test greets: passed, 1 assertion"
+    assert "draft, not published yet" in kernel.succeeds("%scripts").text
+
+    published = kernel.succeeds('%publish -m "first"').text
+    assert f"Release 1 of the app {app}, created just now is live." in published
+    for line in ("+ module greet", "+ endpoint hello", "+ route GET /hello/:name", "1 test passed."):
+        assert line in published
+    assert f"GET  http://127.0.0.1:8799/run/{app}/hello/:name" in published
+    assert f"GET  http://localhost:8888/base/picloud/run/{app}/hello/:name" in published
+
+    assert "Nothing changes" in kernel.succeeds("%plan").text
+    assert "draft" not in kernel.succeeds("%scripts\n%routes").text
+    releases = kernel.succeeds("%releases").text
+    assert "first" in releases
+    assert "shop.ipynb" in releases
+
+    kernel.succeeds(GREET.replace("hello ", "good morning "))
+    plan = kernel.succeeds("%plan").text
+    assert "~ module greet" in plan
+    assert "> endpoint hello, which requires what changes" in plan
+    assert "live, changed here" in kernel.succeeds("%scripts").text
+    assert "good morning ada" in kernel.succeeds("%call GET /hello/ada").text
+
+    refused = kernel.fails("%publish")  # the test still expects the old greeting
+    assert refused["ename"] == "tests_failed"
+    assert "greets" in refused["evalue"]
+    assert "~ module greet" in kernel.succeeds("%plan").text
+
+    kernel.succeeds(TEST.replace("hello ada", "good morning ada"))
+    assert "Release 2" in kernel.succeeds("%publish").text
+    assert "Release 3" in kernel.succeeds("%rollback 1").text
+
+
+def test_a_publish_removes_nothing_unasked(kernel: Kernel, app: str) -> None:
+    """A session that ran only some cells must not take the others' endpoints down."""
+    kernel.succeeds(GREET)
+    kernel.succeeds(HELLO)
+    kernel.succeeds("%publish")
+    kernel.client.execute_interactive("", timeout=CELL_TIMEOUT_S)
+    kernel.manager.restart_kernel(now=True)
+    kernel.client.wait_for_ready(timeout=START_TIMEOUT_S)
+    kernel.succeeds(f"%app {app}")
+    kernel.succeeds(GREET)
+    error = kernel.fails("%publish")
+    assert error["ename"] == "conflict"
+    assert "endpoint hello" in error["evalue"]
+    assert "%publish --remove" in error["evalue"]
+    assert "- endpoint hello" in kernel.succeeds("%publish --remove").text
+
+
+@pytest.mark.parametrize(
+    ("source", "ename", "sentence"),
+    [
+        ("%modul x", "invalid_input", "did you mean '%%module'?"),
+        ("return 1 +", "script_syntax_error", "near <eof>"),
+        ("%%module broken\nreturn {", "invalid_script", "broken:1"),
+        ("%%module notone\nprint('hi')\nreturn {}", "invalid_script", "notone:1"),
+        ("%%endpoint e GET hello\nreturn 1", "invalid_route", "starts with '/'"),
+        ('return require("nothing")', "module_not_found", "nothing"),
+        ("%call GET /nowhere", "not_found", ""),
+        ("%releases", "not_found", ""),
+        ("%rollback 1", "not_found", ""),
+        ("local t = nil\nreturn t.x", "script_runtime_error", "attempt to index"),
+        ("error('mine')", "script_runtime_error", "mine"),
+        ("error({ code = 1 })", "script_runtime_error", ""),
+        ("%%test fails\nassert(1 == 2)", "tests_failed", "test fails failed"),
+    ],
+)
+def test_what_is_wrong_is_said(kernel: Kernel, app: str, source: str, ename: str, sentence: str) -> None:
+    error = kernel.fails(source)
+    assert error["ename"] == ename
+    assert sentence in error["evalue"]
+    assert error["evalue"]
+
+
+def test_an_error_shows_the_line_at_fault(kernel: Kernel, app: str) -> None:
+    kernel.succeeds("%%module deep\nlocal M = {}\nfunction M.fail()\n  return nil .. 'x'\nend\nreturn M")
+    error = kernel.fails('local deep = require("deep")\nreturn deep.fail()')
+    shown = "\n".join(error["traceback"])
+    assert "deep, line 3" in shown
+    assert "return nil .. 'x'" in shown
+    assert "2: in" in shown  # the scratch cell's own frame
+
+
+def test_a_broken_draft_leaves_the_good_one(kernel: Kernel, app: str) -> None:
+    kernel.succeeds(GREET)
+    kernel.fails("%%module greet\nreturn {")
+    assert kernel.succeeds('return require("greet").hello("you")').text.strip('"') == "hello you"
+
+
+def test_cells_queued_behind_an_error_are_not_run(kernel: Kernel, app: str) -> None:
+    failing = kernel.client.execute("error('stop')")
+    queued = kernel.client.execute("return 1")
+    replies = {}
+    while len(replies) < 2:
+        message = kernel.client.get_shell_msg(timeout=CELL_TIMEOUT_S)
+        if message["parent_header"]["msg_id"] in (failing, queued):
+            replies[message["parent_header"]["msg_id"]] = message["content"]["status"]
+    assert replies == {failing: "error", queued: "aborted"}
+
+
+def test_apps_keep_their_variables_apart(kernel: Kernel, app: str) -> None:
+    kernel.succeeds("mine = 1")
+    kernel.succeeds(f"%app {app}-other")
+    assert kernel.succeeds("return mine").text == "nil"
+    kernel.succeeds(f"%app {app}")
+    assert kernel.succeeds("return mine").text == "1"
+
+
+def test_a_database_that_is_down_is_said_and_tried_again(
+    kernel_dirs: Path, environment: dict[str, str], database_url: str, tmp_path: Path
+) -> None:
+    """The first cell reports it; once the database answers, the next cell works."""
+    switch = tmp_path / "sockets"
+    parameters = dict(part.split("=", 1) for part in database_url.split() if "=" in part)
+    if "host" not in parameters:
+        pytest.skip("needs a conninfo with a socket folder")
+    down = database_url.replace(f"host={parameters['host']}", f"host={switch}")
+    kernel = start_kernel(kernel_dirs, environment | {"PICLOUD_DATABASE_URL": down, "PICLOUD_DATABASE_TIMEOUT_S": "1"})
+    try:
+        error = kernel.fails("return 1")
+        assert error["ename"] == "database_unavailable"
+        assert str(switch) not in error["evalue"]
+        switch.symlink_to(parameters["host"].strip("'"))
+        assert kernel.succeeds("return 1").text == "1"
+    finally:
+        kernel.close()
+
+
+class TestJupyterProtocol(jupyter_kernel_test.KernelTests):  # type: ignore[misc]
+    """jupyter_kernel_test's suite, as far as Lua has what it asks for."""
+
+    kernel_name = "picloud"
+    language_name = "lua"
+    file_extension = ".lua"
+    code_hello_world = 'print("hello, world")'
+    code_generate_error = "error('x')"
+    code_execute_result = [  # noqa: RUF012
+        {"code": "return 6 * 7", "result": "42"},
+        {"code": "return { a = 1 }", "mime": "application/json"},
+    ]
+    code_display_data = [{"code": "%help", "mime": "text/plain"}]  # noqa: RUF012
+    code_inspect_sample = "%publish"
+    code_history_pattern = "return 6?*"
+    supported_history_operations = ("tail", "search")
+    completion_samples = [  # noqa: RUF012
+        {"text": "%pu", "matches": {"%publish"}},
+        {"text": "string.ma", "matches": {"string.match"}},
+        {"text": "whi", "matches": {"while"}},
+    ]
+    complete_code_samples = ["return 1", "x = 1", "%help", "for i = 1, 2 do print(i) end"]  # noqa: RUF012
+    incomplete_code_samples = ["for i = 1, 2 do", "x = {", "x = [[", "%%module m"]  # noqa: RUF012
+    invalid_code_samples = ["x = = 1", "end", "%nothing"]  # noqa: RUF012
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        kernel = start_kernel(cls.kernel_dirs, cls.environment)
+        cls.km, cls.kc = kernel.manager, kernel.client
+
+    @pytest.fixture(scope="class", autouse=True)
+    @classmethod
+    def _start(cls, kernel_dirs: Path, environment: dict[str, str]) -> None:
+        cls.kernel_dirs, cls.environment = kernel_dirs, environment
