@@ -1,4 +1,4 @@
-"""PiCloud inside Jupyter Server: the data plane supervised, script routes proxied, the admin API behind Jupyter's login."""
+"""PiCloud inside Jupyter Server: data plane supervised, script routes proxied, admin API behind Jupyter's login."""
 
 from __future__ import annotations
 

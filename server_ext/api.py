@@ -12,14 +12,13 @@ from tornado import httputil, web, wsgi
 
 from picloud.errors import PermissionDenied, PicloudError, PlatformError, Unauthenticated
 from picloud.model.principal import Principal, Scope
+from picloud.web.caller import PRINCIPAL
 from picloud.web.problems import Audience, problem_of
 from picloud.web.wsgi import Application
 from server_ext.core import Core
 
 RESOURCE = "picloud"
 """What Jupyter's authorizer is asked about."""
-PRINCIPAL = "picloud.principal"
-"""The environ key by which an in-process host names the caller."""
 SESSION_KEYS = ("HTTP_AUTHORIZATION", "HTTP_COOKIE")
 """They are Jupyter's and were checked here; the core neither needs nor logs them."""
 
@@ -47,7 +46,7 @@ class ApiContainer(wsgi.WSGIContainer):
         environ[PRINCIPAL] = self._principal
         return environ
 
-    def _log(self, status_code: int, request: httputil.HTTPServerRequest) -> None:
+    def _log(self, status_code: int, request: httputil.HTTPServerRequest) -> None:  # noqa: ARG002  tornado's signature
         """Leave the access log to Jupyter, which hides tokens in it."""
         self.status = status_code
 
@@ -61,18 +60,19 @@ class ApiHandler(APIHandler):
         self._mount = mount
 
     @web.authenticated
-    @authorized("read", resource=RESOURCE)
+    @authorized("read", resource=RESOURCE)  # type: ignore[untyped-decorator]
     async def get(self, *_path: str) -> None:
         """Answer a request that reads."""
         await self._serve()
 
     @web.authenticated
-    @authorized("write", resource=RESOURCE)
+    @authorized("write", resource=RESOURCE)  # type: ignore[untyped-decorator]
     async def post(self, *_path: str) -> None:
         """Answer a request that may change something."""
         await self._serve()
 
-    head = options = get
+    head = get
+    options = get  # type: ignore[assignment]  # Jupyter's answers preflights; the core needs none
     put = patch = delete = post
 
     async def _serve(self) -> None:

@@ -52,7 +52,7 @@ class PicloudExtension(ExtensionApp):
         routes: dict[str, Any] = {
             "data_plane": self._data_plane,
             "mount": self._mount,
-            "jupyter_token": lambda: self.serverapp.identity_provider.token or "",
+            "jupyter_token": lambda: self._server.identity_provider.token or "",
             "body_max_bytes": self._body_max_bytes,
         }
         self.handlers.extend(
@@ -62,7 +62,7 @@ class PicloudExtension(ExtensionApp):
             ]
         )
 
-    async def _start_jupyter_server_extension(self, serverapp: Any) -> None:
+    async def _start_jupyter_server_extension(self, serverapp: Any) -> None:  # noqa: ARG002  Jupyter's signature
         """Start the children; called on the running event loop, in the main thread."""
         for child in self._children:
             child.start()
@@ -76,8 +76,13 @@ class PicloudExtension(ExtensionApp):
         await self._core.close()
 
     @property
+    def _server(self) -> Any:
+        """The Jupyter server; linked before any of this class's methods runs."""
+        return self.serverapp
+
+    @property
     def _mount(self) -> str:
-        return str(url_path_join(self.serverapp.base_url, "picloud"))
+        return str(url_path_join(self._server.base_url, "picloud"))
 
     async def _announce(self) -> None:
         answers = await self._data_plane_answers()
@@ -90,7 +95,7 @@ class PicloudExtension(ExtensionApp):
             sys.stdout.flush()
 
     def _urls(self) -> list[str]:
-        server = self.serverapp
+        server = self._server
         root = server.connection_url.rstrip("/")
         identity = server.identity_provider
         # As Jupyter does: a token somebody chose is not shown.

@@ -13,7 +13,17 @@ from urllib.parse import unquote_plus
 Header = tuple[str, str]
 
 HOP_BY_HOP = frozenset(
-    "connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer transfer-encoding upgrade".split()
+    {
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
 )
 """RFC 9110, section 7.6.1: meant for one connection, never forwarded."""
 JUPYTER_ONLY = frozenset({"cookie", "x-xsrftoken", "x-csrftoken"})
@@ -94,9 +104,7 @@ def target(raw: str) -> str:
 
 def _is_token(argument: str, jupyter_token: str) -> bool:
     name, _, value = argument.partition("=")
-    return unquote_plus(name) == "token" and hmac.compare_digest(
-        unquote_plus(value).encode(), jupyter_token.encode()
-    )
+    return unquote_plus(name) == "token" and hmac.compare_digest(unquote_plus(value).encode(), jupyter_token.encode())
 
 
 def _connection_options(headers: Iterable[Header]) -> frozenset[str]:

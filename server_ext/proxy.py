@@ -73,7 +73,7 @@ class ScriptRouteHandler(web.RequestHandler):
             self._exchange.cancel()
             self._refuse(self._too_large())
             return
-        await self._put(chunk)
+        await self._put(chunk, self._exchange)
 
     def on_connection_close(self) -> None:
         """End the request upstream, too, when the client has gone."""
@@ -85,17 +85,16 @@ class ScriptRouteHandler(web.RequestHandler):
     async def _respond(self, *_path: str) -> None:
         if self._exchange is None or self._finished:
             return
-        await self._put(None)
+        await self._put(None, self._exchange)
         with contextlib.suppress(asyncio.CancelledError):
             await self._exchange
 
     get = head = post = put = patch = delete = options = _respond
 
-    async def _put(self, chunk: bytes | None) -> None:
+    async def _put(self, chunk: bytes | None, exchange: asyncio.Task[None]) -> None:
         """Queue a piece, unless the exchange ends first: the data plane may answer without reading everything."""
-        assert self._exchange is not None
         putting = asyncio.ensure_future(self._chunks.put(chunk))
-        await asyncio.wait({putting, self._exchange}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({putting, exchange}, return_when=asyncio.FIRST_COMPLETED)
         putting.cancel()
 
     async def _forward(self) -> None:
@@ -168,7 +167,9 @@ class ScriptRouteHandler(web.RequestHandler):
                 self.add_header(name, value)
 
     def _too_large(self) -> BodyTooLarge:
-        return BodyTooLarge(f"The request body is larger than the {self._body_max_bytes // 2**20} MiB this server accepts.")
+        return BodyTooLarge(
+            f"The request body is larger than the {self._body_max_bytes // 2**20} MiB this server accepts."
+        )
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Answer what nobody expected as JSON, too."""
@@ -177,13 +178,13 @@ class ScriptRouteHandler(web.RequestHandler):
         self._refuse(error, status=status_code)
 
     def _fail(self, error: PicloudError, cause: Exception, *, status: int | None = None) -> None:
+        # One line, not a chain of tracebacks: while the data plane restarts, every request comes here.
+        log.warning("Script route %s: %s (%r)", self.request.path, error.code, cause, extra={"action": "proxy"})
         if self._headers_written:
             # Too late for a status: a connection that breaks off tells the client that the answer is incomplete.
-            log.warning("The data plane broke off its answer to %s: %r", self.request.path, cause)
             self.request.connection.stream.close()  # type: ignore[union-attr]
-            return
-        error.__cause__ = cause
-        self._refuse(error, status=status)
+        else:
+            self._refuse(error, status=status)
 
     def _refuse(self, error: PicloudError, *, status: int | None = None) -> None:
         if self._finished or self._headers_written:

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import click
 
-from picloud.platform import open_platform
-from picloud.settings import Settings
+from picloud.cli.session import read_settings
 
 EXAMPLES = "notebooks"
 WELCOME = "01-welcome.ipynb"
@@ -34,8 +33,12 @@ class Workspace:
 
 
 @click.command(context_settings={"ignore_unknown_options": False})
-@click.option("--port", type=click.IntRange(0, 65535), default=8888, show_default=True, help="The next free one if taken.")
-@click.option("--ip", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 for the whole network.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8888, show_default=True, help="The next free one if taken."
+)
+@click.option(
+    "--ip", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 for the whole network."
+)
 @click.option("--no-browser", is_flag=True, help="Do not open a browser.")
 @click.option(
     "--notebook-dir",
@@ -45,12 +48,14 @@ class Workspace:
 @click.argument("jupyter_args", nargs=-1, type=click.UNPROCESSED)
 def lab(port: int, ip: str, no_browser: bool, notebook_dir: Path | None, jupyter_args: tuple[str, ...]) -> None:
     """Open JupyterLab with PiCloud; arguments after -- go to jupyter lab."""
-    settings = Settings()
+    from picloud.storage.prepare import prepared
+
+    settings = read_settings()
     install_shared_data(Path(sys.prefix))
     workspace = find_workspace(notebook_dir, settings.home)
     arguments = jupyter_arguments(workspace, port=port, ip=ip, browser=not no_browser and has_display())
     # Held as long as Jupyter runs: the database is up and migrated before the first child needs it.
-    with open_platform(settings):
+    with prepared(settings):
         launch([*arguments, *jupyter_args])
 
 
@@ -103,7 +108,7 @@ def jupyter_arguments(workspace: Workspace, *, port: int, ip: str, browser: bool
 
 def launch(arguments: list[str]) -> None:
     """Run JupyterLab in this process until it is stopped."""
-    from jupyterlab.labapp import LabApp  # slow to import, and no other command needs it
+    from jupyterlab.labapp import LabApp  # type: ignore[import-untyped]  # slow to import, and no other command needs it
 
     LabApp.launch_instance(argv=arguments)
 

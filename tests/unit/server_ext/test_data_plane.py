@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import sys
+from collections.abc import Iterator
 
 import pytest
 
@@ -15,7 +16,7 @@ LOG = logging.getLogger("test.data_plane")
 
 
 @pytest.fixture
-def taken() -> "object":
+def taken() -> Iterator[int]:
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
 

@@ -13,7 +13,9 @@ def sent(*headers: tuple[str, str], token: str = TOKEN) -> list[tuple[str, str]]
     return isolation.request_headers(headers, jupyter_token=token)
 
 
-@pytest.mark.parametrize("name", ["Cookie", "cookie", "X-XSRFToken", "Authorization", "Proxy-Authorization", "Upgrade", "TE"])
+@pytest.mark.parametrize(
+    "name", ["Cookie", "cookie", "X-XSRFToken", "Authorization", "Proxy-Authorization", "Upgrade", "TE"]
+)
 def test_session_and_hop_by_hop_headers_never_reach_a_script(name: str) -> None:
     assert sent((name, "anything"), ("Accept", "text/html")) == [("Accept", "text/html")]
 
@@ -28,7 +30,9 @@ def test_any_other_credential_does_not(value: str) -> None:
     assert sent(("Authorization", value)) == []
 
 
-@pytest.mark.parametrize("value", [f"http://localhost:8888/lab?token={TOKEN}", "http://localhost:8888/lab?token=%38f2c1d"])
+@pytest.mark.parametrize(
+    "value", [f"http://localhost:8888/lab?token={TOKEN}", "http://localhost:8888/lab?token=%38f2c1d"]
+)
 def test_a_header_that_quotes_the_jupyter_token_is_dropped(value: str) -> None:
     assert sent(("Referer", value)) == []
     assert sent(("Referer", value), token="") == [("Referer", value)]
@@ -46,7 +50,15 @@ def test_repeated_headers_keep_their_order() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["Set-Cookie", "set-cookie", "Clear-Site-Data", "Service-Worker-Allowed", "Strict-Transport-Security", "Alt-Svc", "NEL"],
+    [
+        "Set-Cookie",
+        "set-cookie",
+        "Clear-Site-Data",
+        "Service-Worker-Allowed",
+        "Strict-Transport-Security",
+        "Alt-Svc",
+        "NEL",
+    ],
 )
 def test_headers_that_act_on_the_whole_origin_are_dropped(name: str) -> None:
     assert isolation.response_headers([(name, "x")]) == list(isolation.PAGE_HEADERS)
