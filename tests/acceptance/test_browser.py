@@ -1,0 +1,152 @@
+"""The main job as a person does it: JupyterLab in a browser, the welcome notebook run from top to bottom."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Empty, Queue
+
+import httpx
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+CHROMIUM_ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+START_TIMEOUT_S = 90
+STOP_TIMEOUT_S = 30
+PAGE_TIMEOUT_MS = 60_000
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
+
+
+@dataclass(frozen=True, slots=True)
+class Lab:
+    """A running `picloud lab`, by what it announced."""
+
+    lab: httpx.URL
+    routes: str
+    data_plane: str
+
+
+@pytest.fixture
+def lab(embedded_home: Path, embedded_server: object, tmp_path: Path) -> Iterator[Lab]:
+    work = tmp_path / "work"
+    shutil.copytree(NOTEBOOKS, work, ignore=shutil.ignore_patterns(".*"))
+    environment = os.environ | {
+        "PICLOUD_HOME": str(embedded_home),
+        "PICLOUD_PORT": "0",
+        "IPYTHONDIR": str(tmp_path / "ipython"),
+        "JUPYTER_CONFIG_DIR": str(tmp_path / "config"),
+        "JUPYTER_DATA_DIR": str(tmp_path / "data"),
+        "JUPYTER_RUNTIME_DIR": str(tmp_path / "runtime"),
+        "JUPYTERLAB_SETTINGS_DIR": str(_settings(tmp_path / "settings")),
+        "JUPYTERLAB_WORKSPACES_DIR": str(tmp_path / "workspaces"),
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-m", "picloud", "lab", "--no-browser", "--port", "0", "--notebook-dir", str(work)],
+        env=environment,
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        yield _announced(process)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(STOP_TIMEOUT_S)
+        finally:
+            process.kill()
+            process.wait()
+
+
+def _settings(folder: Path) -> Path:
+    """Have no news fetched, and all cells kept in the page."""
+    for name, values in {
+        "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+        "notebook-extension/tracker": {"windowingMode": "none"},
+    }.items():
+        path = folder / "@jupyterlab" / f"{name}.jupyterlab-settings"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(values))
+    return folder
+
+
+def _announced(process: subprocess.Popen[str]) -> Lab:
+    """Read the process's output until it has named its three URLs; keep reading so that it never blocks."""
+    lines: Queue[str] = Queue()
+    assert process.stdout is not None
+    threading.Thread(
+        target=lambda stream: [lines.put(line) for line in stream], args=[process.stdout], daemon=True
+    ).start()
+    found: dict[str, str] = {}
+    seen = []
+    while len(found) < 3:
+        try:
+            seen.append(lines.get(timeout=START_TIMEOUT_S))
+        except Empty:
+            raise AssertionError("picloud lab did not start:\n" + "".join(seen)) from None
+        if match := re.match(r"(JupyterLab|Script routes|Data plane): +(\S+)", seen[-1]):
+            found[match[1]] = match[2]
+    return Lab(httpx.URL(found["JupyterLab"]), found["Script routes"], found["Data plane"])
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(CHROMIUM_ARGUMENTS))
+        page = browser.new_page(viewport={"width": 1400, "height": 1000})
+        page.set_default_timeout(PAGE_TIMEOUT_MS)
+        expect.set_options(timeout=PAGE_TIMEOUT_MS)
+        yield page
+        browser.close()
+
+
+def test_the_welcome_notebook_goes_live(lab: Lab, page: Page, tmp_path: Path) -> None:
+    page.goto(str(lab.lab.copy_with(path="/lab/tree")))
+    expect(page.locator(".jp-LauncherCard[title*='PiCloud']").first).to_be_visible()
+    page.screenshot(path=tmp_path / "launcher.png")
+
+    page.goto(str(lab.lab))
+    page.locator(".jp-Notebook").wait_for()
+    page.locator("[data-status='idle'], .jp-Notebook-ExecutionIndicator[data-status='idle']").first.wait_for()
+    page.locator(".lm-MenuBar-itemLabel", has_text=re.compile("^Run$")).click()
+    page.locator("li[data-command='runmenu:run-all']").click()
+
+    notebook = page.locator(".jp-Notebook")
+    expect(notebook).to_contain_text(re.compile(r"Release \d+ of the app welcome"))
+    expect(notebook.locator(".jp-OutputArea-output", has_text="%%endpoint NAME METHOD PATH")).to_be_visible()
+    expect(notebook.locator("[data-mime-type='application/vnd.jupyter.stderr']")).to_have_count(0)
+    _screenshots(page, tmp_path)
+
+    answer = {"message": "hello ada"}
+    assert httpx.get(f"{lab.routes}welcome/hello/ada").json() == answer
+    assert httpx.get(f"{lab.data_plane}welcome/hello/ada").json() == answer
+
+
+def _screenshots(page: Page, folder: Path) -> None:
+    """Save the notebook as it looks after the run, screen by screen."""
+    scroller = page.locator(".jp-WindowedPanel-outer").first
+    height, visible = scroller.evaluate("e => [e.scrollHeight, e.clientHeight]")
+    for number, top in enumerate(range(0, height, visible), start=1):
+        scroller.evaluate("(e, top) => { e.scrollTop = top }", top)
+        page.screenshot(path=folder / f"notebook-{number}.png")
