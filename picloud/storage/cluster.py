@@ -57,6 +57,11 @@ class Cluster:
             return None
         return Path(lines[4])
 
+    def pid(self) -> int | None:
+        """Return the process id of the running server, None when it does not run."""
+        process = self._postmaster()
+        return None if process is None else int(process.pid)
+
     def ensure_running(self) -> Path:
         """Make the data folder when missing and start the server unless it runs; return its socket folder."""
         running = self.socket_folder()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import subprocess
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -22,6 +23,10 @@ from picloud.storage.leases import HeldLock
 from picloud.storage.server import EmbeddedServer
 
 DATABASE = "picloud"
+ANSWER_TIMEOUT_S = 10.0
+"""How long a server that has started may refuse connections."""
+
+_POLL_S = 0.05
 
 
 class Lease:
@@ -38,7 +43,7 @@ class Lease:
 
     def conninfo(self, dbname: str = DATABASE) -> str:
         """Return the libpq connection string of a database on this server."""
-        return make_conninfo(host=str(self._socket_folder), port=PORT, user="postgres", dbname=dbname)
+        return _conninfo(self._socket_folder, dbname)
 
     def release(self) -> None:
         """Leave; the server has stopped when this returns if nobody else is there. A second call does nothing."""
@@ -80,19 +85,37 @@ def _acquire(server: EmbeddedServer) -> Lease:
     lock = server.leases.take()
     try:
         with server.starting_guard():  # beside the server: each takes its time
-            lease = Lease(server, lock, server.cluster.ensure_running())
-        _ensure_database(lease)
+            socket_folder = _ensure_answering(server)
     except BaseException:
         lock.drop(unlink=True)
         raise
-    return lease
+    return Lease(server, lock, socket_folder)
 
 
-def _ensure_database(lease: Lease) -> None:
-    try:
-        with psycopg.connect(lease.conninfo("postgres"), autocommit=True, connect_timeout=10) as connection:
-            known = connection.execute("SELECT FROM pg_database WHERE datname = %s", [DATABASE]).fetchone()
-            if known is None:
-                connection.execute(f'CREATE DATABASE "{DATABASE}"')
-    except psycopg.Error as error:
-        raise EmbeddedServerError from error
+def _ensure_answering(server: EmbeddedServer) -> Path:
+    deadline = time.monotonic() + ANSWER_TIMEOUT_S
+    while True:
+        socket_folder = server.cluster.ensure_running()
+        try:
+            _ensure_database(socket_folder)
+        except psycopg.OperationalError as error:
+            # A server that was killed this moment still looks alive; the next look sees that it is not.
+            if time.monotonic() > deadline:
+                raise EmbeddedServerError from error
+            time.sleep(_POLL_S)
+        except psycopg.Error as error:
+            raise EmbeddedServerError from error
+        else:
+            return socket_folder
+
+
+def _ensure_database(socket_folder: Path) -> None:
+    conninfo = _conninfo(socket_folder, "postgres")
+    with psycopg.connect(conninfo, autocommit=True, connect_timeout=10) as connection:
+        known = connection.execute("SELECT FROM pg_database WHERE datname = %s", [DATABASE]).fetchone()
+        if known is None:
+            connection.execute(f'CREATE DATABASE "{DATABASE}"')
+
+
+def _conninfo(socket_folder: Path, dbname: str) -> str:
+    return make_conninfo(host=str(socket_folder), port=PORT, user="postgres", dbname=dbname)

@@ -5,8 +5,6 @@ One embedded server per test session in a folder of its own, one database per te
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +15,7 @@ import pytest
 from picloud.storage.database import Database, connect
 from picloud.storage.embedded import Lease, acquire
 from picloud.storage.migrate import migrate
+from picloud.testing.processes import scratch_home
 
 TEMPLATE = "picloud_template"
 
@@ -24,10 +23,8 @@ TEMPLATE = "picloud_template"
 @pytest.fixture(scope="session")
 def embedded_home() -> Iterator[Path]:
     """PICLOUD_HOME of the session, removed at its end."""
-    # Not under pytest's own folder: that is closed to others, and as root the server runs as another user.
-    home = Path(tempfile.mkdtemp(prefix="picloud-test-"))
-    yield home
-    shutil.rmtree(home, ignore_errors=True)
+    with scratch_home() as home:
+        yield home
 
 
 @pytest.fixture(scope="session")
