@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from picloud.errors import InvalidInput, InvalidScript
-from picloud.model.script import Script, ScriptKind
+from picloud.errors import InvalidInput
+from picloud.lua.compiler import syntax_error
 from picloud.publishing.cells import CommandCell, ScratchCell, parse_cell
 from picloud.publishing.magics import BY_NAME, MAGICS
-from picloud.syntax import check_script
 
 WORDS = """
 and break do else elseif end false for function goto if in local nil not or repeat return then true until while
@@ -92,13 +91,8 @@ def is_complete(code: str) -> dict[str, Any]:
 
 def _lua_is_complete(source: str) -> dict[str, Any]:
     """Ask Lua's compiler, as its own console does: text that ends too early is complained about near <eof>."""
-    for text in (source, f"return {source}"):
-        try:
-            check_script(Script("cell", ScriptKind.ENDPOINT, text))
-        except InvalidScript as error:
-            message = error.message
-        else:
-            return {"status": "complete"}
-        if "<eof>" in message:
-            return {"status": "incomplete", "indent": ""}
-    return {"status": "invalid"}
+    errors = [syntax_error(text) for text in (source, f"return {source}")]
+    if None in errors:
+        return {"status": "complete"}
+    unfinished = any(message.endswith("near <eof>") for _, message in filter(None, errors))
+    return {"status": "incomplete", "indent": ""} if unfinished else {"status": "invalid"}
