@@ -86,13 +86,13 @@ class PicloudExtension(ExtensionApp):
 
     async def _announce(self) -> None:
         answers = await self._data_plane_answers()
-        for line in self._urls():
-            self.log.info(line)
         if not answers:
             self.log.warning("PiCloud's data plane does not answer yet; the messages above say why")
         if self.announce:
             sys.stdout.write("\n" + "\n".join(self._urls()) + "\n\n")
             sys.stdout.flush()
+        else:
+            self.log.info("PiCloud answers on\n%s", "\n".join(self._urls()))
 
     def _urls(self) -> list[str]:
         server = self._server

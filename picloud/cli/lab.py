@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,6 +111,9 @@ def launch(arguments: list[str]) -> None:
     """Run JupyterLab in this process until it is stopped."""
     from jupyterlab.labapp import LabApp  # type: ignore[import-untyped]  # slow to import, and no other command needs it
 
+    if not sys.stdin.isatty():
+        # Jupyter asks on a terminal before it stops; without one it would drop everything where it stands.
+        signal.signal(signal.SIGINT, lambda *_: signal.raise_signal(signal.SIGTERM))
     LabApp.launch_instance(argv=arguments)
 
 

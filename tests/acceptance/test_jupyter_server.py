@@ -263,7 +263,7 @@ def test_a_killed_data_plane_comes_back_on_the_same_port(lab: Lab) -> None:
 def test_a_killed_worker_comes_back(lab: Lab) -> None:
     first = lab.child("worker")
     first.kill()
-    until(
+    wait_until(
         lambda: any("worker" in p.cmdline() and p.pid != first.pid for p in psutil.Process(lab.process.pid).children())
     )
 
