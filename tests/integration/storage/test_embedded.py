@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 
@@ -53,12 +54,10 @@ def kill_server(home: Path) -> int:
     return pid
 
 
-def guard_is_gone(home: Path) -> bool:
-    with EmbeddedServer(home).exclusive():
-        return (
-            "picloud.storage.guard"
-            not in subprocess.run(["pgrep", "-af", str(home)], capture_output=True, text=True, check=False).stdout
-        )
+def guard_pids(home: Path) -> list[int]:
+    arguments = ["-m", "picloud.storage.guard", str(home)]
+    running = psutil.process_iter(["cmdline"])
+    return [process.pid for process in running if (process.info["cmdline"] or [])[-3:] == arguments]
 
 
 @pytest.fixture
@@ -130,12 +129,25 @@ def test_the_server_stops_when_the_only_process_is_killed(home: Path) -> None:
         only.kill()
         only.wait()
         wait_until(lambda: postmaster_pid(home) is None)
-    wait_until(lambda: guard_is_gone(home))
+    wait_until(lambda: not guard_pids(home))
 
 
 def test_the_guard_ends_after_the_last_process_left(home: Path) -> None:
     acquire(home).release()
-    wait_until(lambda: guard_is_gone(home))
+    wait_until(lambda: not guard_pids(home))
+
+
+def test_there_is_one_guard_and_a_killed_one_is_replaced_by_the_next_acquire(home: Path) -> None:
+    with acquire(home):
+        (guard,) = guard_pids(home)
+        with acquire(home):
+            assert guard_pids(home) == [guard]
+        os.kill(guard, signal.SIGKILL)
+        wait_until(lambda: not guard_pids(home))
+        with user(home) as only:
+            assert len(guard_pids(home)) == 1
+            only.kill()
+    wait_until(lambda: postmaster_pid(home) is None)
 
 
 def test_a_killed_server_is_started_again_by_the_next_acquire(home: Path) -> None:
