@@ -1,0 +1,5 @@
+"""The `picloud` command."""
+
+from picloud.cli.main import main
+
+__all__ = ["main"]

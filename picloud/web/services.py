@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from picloud.engine.dispatcher import Dispatcher
-from picloud.publishing.publisher import Publisher
-from picloud.settings import Settings
-from picloud.storage.apps import AppRepository
-from picloud.storage.database import Database
-from picloud.storage.live import LiveRepository
-from picloud.storage.releases import ReleaseRepository
-from picloud.storage.tokens import TokenRepository
+if TYPE_CHECKING:
+    from picloud.engine.dispatcher import Dispatcher
+    from picloud.publishing.publisher import Publisher
+    from picloud.settings import Settings
+    from picloud.storage.apps import AppRepository
+    from picloud.storage.database import Database
+    from picloud.storage.live import LiveRepository
+    from picloud.storage.releases import ReleaseRepository
+    from picloud.storage.tokens import TokenRepository
 
 
 class Services(Protocol):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl
@@ -25,7 +25,18 @@ _CLIENT_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}", re.ASCII)
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _SERVER_HEADERS = frozenset(
-    "connection content-length date keep-alive proxy-connection te trailer transfer-encoding upgrade x-request-id".split()
+    (
+        "connection",
+        "content-length",
+        "date",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "x-request-id",
+    )
 )
 """What only the server can know (RFC 9110, 9112); such a header from a script is left out."""
 
@@ -43,7 +54,10 @@ def request_id(environ: Environ) -> str:
 
 
 def decoded_path(environ: Environ) -> str:
-    """Return the path as text. The server has resolved percent-escapes; the bytes must be UTF-8, else `InvalidInput`."""
+    """Return the path as text; raise `InvalidInput` when its bytes are not UTF-8.
+
+    The server has resolved the percent-escapes already, so an escaped slash is a slash.
+    """
     path: str = environ.get("PATH_INFO", "")
     if path.isascii():
         return path
@@ -69,9 +83,7 @@ def query_pairs(environ: Environ) -> tuple[tuple[str, str], ...]:
 
 def header_fields(environ: Environ) -> dict[str, str]:
     """Return the request's headers by lower-case name."""
-    fields = {
-        key[5:].replace("_", "-").lower(): value for key, value in environ.items() if key.startswith("HTTP_")
-    }
+    fields = {key[5:].replace("_", "-").lower(): value for key, value in environ.items() if key.startswith("HTTP_")}
     if content_type := environ.get("CONTENT_TYPE"):
         fields["content-type"] = content_type
     if content_length := environ.get("CONTENT_LENGTH"):
@@ -143,9 +155,7 @@ def status_line(status: int) -> str:
     return _REASONS.get(status) or f"{status} Unknown"
 
 
-def send(
-    environ: Environ, start_response: StartResponse, status: int, headers: Headers, body: bytes
-) -> list[bytes]:
+def send(environ: Environ, start_response: StartResponse, status: int, headers: Headers, body: bytes) -> list[bytes]:
     """Answer with the headers, the body's length and the request id; to HEAD, and with 204 and 304, without a body."""
     headers.append(("x-request-id", request_id(environ)))
     if status in (204, 304):

@@ -115,7 +115,7 @@ def _not_allowed(allow: tuple[str, ...], *_request: object, **_path: str) -> Non
     raise MethodNotAllowed(allow)
 
 
-def _no_such_path(*_request: object, **_path: str) -> None:
+def _no_such_path(req: falcon.Request, resp: falcon.Response, **_path: Any) -> None:  # noqa: ARG001  (Falcon's names)
     raise NotFound(f"There is no such path; {DOCUMENT_PATH} lists all.")
 
 

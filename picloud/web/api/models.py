@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -12,8 +12,10 @@ from picloud.model.release import Manifest, Release, TestSource
 from picloud.model.route import PATTERN_MAX_LENGTH, Route, RouteAuth, check_route
 from picloud.model.script import SOURCE_MAX_BYTES, Script, ScriptKind, check_script_name
 from picloud.publishing.notebook import manifest_of
-from picloud.publishing.publisher import Plan, Published
-from picloud.storage.releases import ReleaseInfo
+
+if TYPE_CHECKING:
+    from picloud.publishing.publisher import Plan, Published
+    from picloud.storage.releases import ReleaseInfo
 
 MESSAGE_MAX_LENGTH = 2000
 NAME_MAX_LENGTH = 200
@@ -29,7 +31,9 @@ def _storable(text: str) -> str:
 
 Text = Annotated[str, AfterValidator(_storable)]
 Name = Annotated[Text, Field(max_length=NAME_MAX_LENGTH)]
-Source = Annotated[Text, Field(max_length=SOURCE_MAX_BYTES, description="Lua 5.4 text, without the notebook's magic line.")]
+Source = Annotated[
+    Text, Field(max_length=SOURCE_MAX_BYTES, description="Lua 5.4 text, without the notebook's magic line.")
+]
 Message = Annotated[Text, Field(max_length=MESSAGE_MAX_LENGTH, description="What the release is about.")]
 
 

@@ -55,4 +55,4 @@ class Operation:
     @property
     def name(self) -> str:
         """The operation's id in the OpenAPI document."""
-        return getattr(self.handle, "__name__")  # noqa: B009  (Callable has no such attribute for the type checker)
+        return str(getattr(self.handle, "__name__"))  # noqa: B009  (a Callable has no name for the type checker)

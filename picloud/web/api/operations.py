@@ -25,9 +25,7 @@ OPERATIONS = (
     Operation("DELETE", _APP, "Delete an app and all it owns", apps.delete_app, _ADMIN, status=204),
     Operation("GET", f"{_APP}/scripts", "List scripts", scripts.list_scripts, _READ, models.ScriptList),
     Operation("GET", _SCRIPT, "Show a script", scripts.get_script, _READ, models.ScriptView),
-    Operation(
-        "PUT", _SCRIPT, "Add or replace a script", scripts.put_script, _WRITE, _CHANGED, body=models.ScriptBody
-    ),
+    Operation("PUT", _SCRIPT, "Add or replace a script", scripts.put_script, _WRITE, _CHANGED, body=models.ScriptBody),
     Operation("DELETE", _SCRIPT, "Delete a script", scripts.delete_script, _WRITE, _CHANGED),
     Operation("GET", f"{_APP}/routes", "List routes", scripts.list_routes, _READ, models.RouteList),
     Operation(

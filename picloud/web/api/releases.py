@@ -6,7 +6,15 @@ from picloud.auth.policy import require_instance, require_scopes
 from picloud.errors import NotFound
 from picloud.model.app import App
 from picloud.model.principal import Scope
-from picloud.web.api.models import PlanBody, PlanView, PublishedView, ReleaseBody, ReleaseEntry, ReleaseList, ReleaseView
+from picloud.web.api.models import (
+    PlanBody,
+    PlanView,
+    PublishedView,
+    ReleaseBody,
+    ReleaseEntry,
+    ReleaseList,
+    ReleaseView,
+)
 from picloud.web.api.operation import Call
 
 NUMBER_MAX_DIGITS = 18

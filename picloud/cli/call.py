@@ -1,0 +1,29 @@
+"""`picloud call`."""
+
+from __future__ import annotations
+
+import click
+
+from picloud.cli.session import open_session
+
+FIRST_ERROR_STATUS = 400
+
+
+@click.command()
+@click.argument("method")
+@click.argument("target", metavar="PATH")
+@click.option("--app", "app_name", required=True, help="The app to call.")
+@click.option("--json", "json_body", metavar="BODY", help="JSON request body.")
+def call(method: str, target: str, app_name: str, json_body: str | None) -> None:
+    """Call a published endpoint, in this process, and print the answer's body.
+
+    PATH may have a query: '/hello/ada?lang=en'. Exits 1 when the answer's status is 400 or more.
+    """
+    headers = {"content-type": "application/json"} if json_body is not None else {}
+    with open_session() as platform:
+        interactive = platform.interactive(app_name, write=lambda text: click.echo(text, nl=False, err=True))
+        response = interactive.call(method.upper(), target, body=(json_body or "").encode(), headers=headers)
+    click.get_binary_stream("stdout").write(response.body + (b"" if response.body.endswith(b"\n") else b"\n"))
+    if response.status >= FIRST_ERROR_STATUS:
+        click.echo(f"picloud: the endpoint answered with status {response.status}.", err=True)
+        raise click.exceptions.Exit(1)

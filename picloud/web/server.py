@@ -1,0 +1,154 @@
+"""The data plane's processes: granian in the foreground, its workers forked, each with a platform of its own.
+
+A worker that dies is replaced. SIGTERM and SIGINT drain: no new connections, requests in flight are answered, then the
+workers close their platforms and the process ends.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import multiprocessing
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from functools import partial
+from http.client import HTTPConnection, HTTPException
+from typing import Any, TypeAlias
+
+from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
+from granian.log import LogLevels
+from granian.server import Server
+
+from picloud.errors import InvalidInput
+from picloud.settings import Settings
+from picloud.web.wsgi import Application
+
+Loader: TypeAlias = Callable[[Settings], Application]
+"""Opens what an application needs, in the worker that will serve it, and arranges for its end. Picklable."""
+
+BACKLOG = 1024
+HEADER_TIMEOUT_MS = 15_000
+DRAIN_EXTRA_S = 5
+"""Beyond the longest run, for the answer to leave."""
+PROBE_INTERVAL_S = 0.02
+UNSPECIFIED = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  (nothing is bound here)
+
+LOGGING: dict[str, Any] = {
+    "formatters": {"generic": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {
+        "console": {"class": "logging.StreamHandler", "formatter": "generic", "stream": "ext://sys.stderr"},
+    },
+    "loggers": {"_granian": {"handlers": ["console"], "propagate": False}},
+    "root": {"handlers": ["console"], "level": "INFO"},
+}
+
+log = logging.getLogger(__name__)
+
+
+def serve(settings: Settings, load: Loader, *, announce: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or SIGINT; call `announce` with the URL once it answers. Call in the main thread.
+
+    Host, port, workers and threads are those of the settings; port 0 picks a free one. Raises `InvalidInput` when the
+    address cannot be listened on, `SystemExit` when the workers die as fast as they start.
+    """
+    port = _free_port(settings.host, settings.port)
+    server = _AnnouncedServer(
+        "picloud",
+        address=settings.host,
+        port=port,
+        interface=Interfaces.WSGI,
+        workers=settings.workers,
+        blocking_threads=settings.threads,
+        http=HTTPModes.http1,  # HTTP/2 is the reverse proxy's; here it would add bodies of undeclared length
+        http1_settings=HTTP1Settings(header_read_timeout=HEADER_TIMEOUT_MS),
+        websockets=False,
+        backlog=BACKLOG,
+        respawn_failed_workers=True,
+        workers_kill_timeout=math.ceil(settings.run_timeout_s + settings.run_grace_s) + DRAIN_EXTRA_S,
+        log_level=LogLevels.error,  # its warnings are advice on the number of threads
+        log_dictconfig=LOGGING,
+    )
+    server.announcement = threading.Thread(
+        target=_announce_when_ready, args=(settings.host, port, announce), daemon=True
+    )
+    server.serve(target_loader=partial(_load, load, settings), wrap_loader=False)
+
+
+class _AnnouncedServer(Server):  # type: ignore[misc, valid-type]  # granian picks the class at run time
+    """Granian's server that starts one more thread, and only after its workers are forked."""
+
+    announcement: threading.Thread
+
+    def startup(self, *arguments: Any) -> None:
+        super().startup(*arguments)
+        self.announcement.start()
+
+
+def _load(load: Loader, settings: Settings) -> Application:
+    """Make the application, in a worker."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _hide_environment()
+    return load(settings)
+
+
+def _end_with_parent() -> None:
+    """Drain this worker when its parent is gone, killed without a chance to say so."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _hide_environment() -> None:
+    """Take variables that look like a request's headers out of the environment.
+
+    Granian makes the environment part of every WSGI environ, as CGI did: a script would see `HTTP_PROXY` as a header.
+    Who needs the proxy finds it under its lower-case name (https://httpoxy.org).
+    """
+    for name in [name for name in os.environ if name.startswith(("HTTP_", "CONTENT_"))]:
+        value = os.environ.pop(name)
+        if name == "HTTP_PROXY":
+            os.environ.setdefault("http_proxy", value)
+
+
+def _free_port(host: str, port: int) -> int:
+    """Return the port to listen on; raise `InvalidInput` when it cannot be had.
+
+    Granian binds with SO_REUSEPORT: without this look, a second server on the port would get half of the requests.
+    """
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        with closing(socket.socket(family, socket.SOCK_STREAM)) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+            return int(probe.getsockname()[1])
+    except OSError as error:
+        raise InvalidInput(
+            f"Cannot listen on {host} port {port}: {error.strerror}. Choose another with --host and --port."
+        ) from error
+
+
+def _announce_when_ready(host: str, port: int, announce: Callable[[str], None]) -> None:
+    target = UNSPECIFIED.get(host, host)
+    pause = threading.Event()
+    while not _answers(target, port):
+        pause.wait(PROBE_INTERVAL_S)
+    announce(f"http://{f'[{target}]' if ':' in target else target}:{port}")
+
+
+def _answers(host: str, port: int) -> bool:
+    """Tell whether a worker answers, with whatever status."""
+    connection = HTTPConnection(host, port, timeout=5)
+    try:
+        connection.request("GET", "/healthz")
+        connection.getresponse().read()
+    except (OSError, HTTPException):
+        return False
+    finally:
+        connection.close()
+    return True

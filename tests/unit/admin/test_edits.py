@@ -1,0 +1,66 @@
+import pytest
+
+from picloud.admin.edits import delete_route, delete_script, find_script, put_route, put_script
+from picloud.errors import Conflict, InvalidInput, NotFound
+from picloud.model.release import Manifest, TestSource
+from picloud.model.route import Route
+from picloud.model.script import Script, ScriptKind
+
+HELLO = Script("hello", ScriptKind.ENDPOINT, "return 1")
+GREET = Script("greet", ScriptKind.MODULE, "return {}")
+ROUTE = Route("GET", "/hello/:name", "hello")
+LIVE = Manifest((GREET, HELLO), (ROUTE,), (TestSource("t", ""),))
+
+
+def test_a_new_script_is_added_in_order_and_the_rest_stays() -> None:
+    edited = put_script(Script("a", ScriptKind.MODULE, "return {}"))(LIVE)
+    assert [script.name for script in edited.scripts] == ["a", "greet", "hello"]
+    assert (edited.routes, edited.tests) == (LIVE.routes, LIVE.tests)
+
+
+def test_a_script_of_the_same_name_is_replaced() -> None:
+    new = Script("hello", ScriptKind.ENDPOINT, "return 2")
+    assert put_script(new)(LIVE).scripts == (GREET, new)
+
+
+def test_a_routed_endpoint_cannot_become_a_module() -> None:
+    with pytest.raises(Conflict, match=r"'hello' cannot become a module while routes lead to it: GET /hello/:name"):
+        put_script(Script("hello", ScriptKind.MODULE, "return {}"))(LIVE)
+
+
+def test_a_module_can_become_an_endpoint() -> None:
+    new = Script("greet", ScriptKind.ENDPOINT, "return 1")
+    assert find_script(put_script(new)(LIVE), "greet") == new
+
+
+def test_an_invalid_name_is_refused_before_anything_is_read() -> None:
+    with pytest.raises(InvalidInput):
+        put_script(Script("json", ScriptKind.MODULE, ""))
+
+
+def test_a_script_is_deleted_unless_routes_lead_to_it() -> None:
+    assert delete_script("greet")(LIVE).scripts == (HELLO,)
+    with pytest.raises(Conflict, match="be deleted"):
+        delete_script("hello")(LIVE)
+    with pytest.raises(NotFound):
+        delete_script("nobody")(LIVE)
+
+
+def test_a_route_of_the_same_shape_is_replaced() -> None:
+    new = Route("GET", "/hello/:who", "hello")
+    assert put_route(new)(LIVE).routes == (new,)
+    other = Route("POST", "/hello/:who", "hello")
+    assert put_route(other)(LIVE).routes == (ROUTE, other)
+
+
+def test_a_route_leads_to_an_endpoint_that_is_there() -> None:
+    with pytest.raises(Conflict, match="is a module"):
+        put_route(Route("GET", "/m", "greet"))(LIVE)
+    with pytest.raises(NotFound):
+        put_route(Route("GET", "/m", "nobody"))(LIVE)
+
+
+def test_a_route_is_deleted_by_method_and_pattern() -> None:
+    assert delete_route("GET", "/hello/:name")(LIVE).routes == ()
+    with pytest.raises(NotFound):
+        delete_route("POST", "/hello/:name")(LIVE)
