@@ -103,7 +103,7 @@ class LuaState:
             return (b"error", b"memory", b"", b"", 0, b""), None
         self._deadline = deadline = watchdog.arm(self._hook, timeout_s)
         try:
-            values = self._run(operation, random.getrandbits(62), *encoded)  # noqa: S311  (math.random, not for secrets)
+            values = self._run(operation, random.getrandbits(62), *encoded)
         except lupa.lua54.LuaError:
             deadline.disarm()
             if deadline.tripped is None:

@@ -81,7 +81,9 @@ def _check_segments(where: str, route: Route) -> None:
     for number, segment in enumerate(segments):
         if segment[:1] in (":", "*"):
             if not _PARAMETER.fullmatch(segment):
-                raise InvalidRoute(f"{where}: {segment!r} needs a name of letters, digits and '_' after '{segment[0]}'.")
+                raise InvalidRoute(
+                    f"{where}: {segment!r} needs a name of letters, digits and '_' after '{segment[0]}'."
+                )
             if segment[0] == "*" and number != len(segments) - 1:
                 raise InvalidRoute(f"{where}: {segment!r} takes the rest of the path, so it must come last.")
         elif segment in (".", ".."):

@@ -14,7 +14,26 @@ SCRIPT_NAME = re.compile(r"[^\s/\x00-\x1f\x7f](?:[^\x00-\x1f\x7f/]{0,126}[^\s/\x
 SOURCE_MAX_BYTES = 1024 * 1024
 
 RESERVED_MODULE_NAMES = frozenset(
-    "kv docs dead_letters log regex random time json base64 hex url http files pubsub secrets email users queue".split()
+    [
+        "kv",
+        "docs",
+        "dead_letters",
+        "log",
+        "regex",
+        "random",
+        "time",
+        "json",
+        "base64",
+        "hex",
+        "url",
+        "http",
+        "files",
+        "pubsub",
+        "secrets",
+        "email",
+        "users",
+        "queue",
+    ]
 )
 """SDK namespaces, present and coming: a module of the same name would only confuse its author."""
 
@@ -57,3 +76,18 @@ def check_script_name(name: str, kind: ScriptKind) -> str:
             f"{name[:80]!r} cannot name an endpoint: use 1 to 128 characters without '/' or control characters."
         )
     return name
+
+
+@dataclass(frozen=True, slots=True)
+class LinkedScript:
+    """A script with what it requires, ready to run."""
+
+    script: Script
+    imports: tuple[str, ...]
+    """Names of the modules it requires, whether they exist or not."""
+    key: bytes = b""
+    """The script's version as the engine's caches use it; worked out once."""
+
+    def __post_init__(self) -> None:
+        if not self.key:
+            object.__setattr__(self, "key", self.script.version.encode())

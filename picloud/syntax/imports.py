@@ -53,4 +53,8 @@ def _is_field(node: Node) -> bool:
         return False
     if parent.type in ("dot_index_expression", "method_index_expression"):
         return node != parent.child_by_field_name("table")
-    return parent.type == "field" and node == parent.child_by_field_name("name") and node != parent.child_by_field_name("value")
+    return (
+        parent.type == "field"
+        and node == parent.child_by_field_name("name")
+        and node != parent.child_by_field_name("value")
+    )

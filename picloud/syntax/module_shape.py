@@ -76,7 +76,9 @@ class _Shape:
                 self._field(name)
         if len(names) == len(values):
             self._tables.update(
-                text(n) for n, v in zip(names, values, strict=True) if n.type == "identifier" and v.type == "table_constructor"
+                text(n)
+                for n, v in zip(names, values, strict=True)
+                if n.type == "identifier" and v.type == "table_constructor"
             )
 
     def _export(self, name: Node) -> None:
@@ -102,9 +104,12 @@ class _Shape:
             node = pending.pop()
             if node.type in _CONSTANTS or node.type == "comment":
                 continue
-            if node.type in _OPERATIONS or node.type == "table_constructor" or node.type == "field":
-                pending.extend(node.named_children)
-            elif node.type in ("dot_index_expression", "bracket_index_expression"):
+            if (
+                node.type in _OPERATIONS
+                or node.type == "table_constructor"
+                or node.type == "field"
+                or node.type in ("dot_index_expression", "bracket_index_expression")
+            ):
                 pending.extend(node.named_children)
             elif node.type == "function_call" and required_name(node) is not None:
                 continue
@@ -135,8 +140,12 @@ def _split(assignment: Node) -> tuple[list[Node], list[Node]]:
 
 
 def _targets(declaration: Node) -> list[Node]:
-    return [c for child in declaration.named_children for c in (*child.named_children, child)
-            for c in (*c.named_children, c)]
+    return [
+        c
+        for child in declaration.named_children
+        for c in (*child.named_children, child)
+        for c in (*c.named_children, c)
+    ]
 
 
 def _values(statement: Node) -> list[Node]:

@@ -121,8 +121,8 @@ local function require_from(chain)
       for i = #path, 1, -1 do forward[#forward + 1] = path[i] end
       fail("import_too_deep", "more than " .. DEPTH_MAX .. " levels of modules: " .. concat(forward, " -> "))
     end
-    local version = host("resolve", name)
-    local env = environment({ name = name, module = true, parent = chain, depth = chain.depth + 1 })
+    local version = host("resolve", name, chain.version)
+    local env = environment({ name = name, version = version, module = true, parent = chain, depth = chain.depth + 1 })
     local main = factory_of(version, name)(env)
     mains[main] = true
     local exports = exports_of(env, main())
@@ -318,7 +318,7 @@ local operations = {}
 
 local function endpoint(version, name, ...)
   local request = new_request(...)
-  local env = environment({ name = name, depth = 0 }, { request = request, response = copy(response) })
+  local env = environment({ name = name, version = version, depth = 0 }, { request = request, response = copy(response) })
   local main = factory_of(version, name)(env)
   mains[main] = true
   return answer(main())
@@ -411,7 +411,7 @@ end
 
 local function test(version, name)
   local extra, count = test_functions()
-  local env = environment({ name = name, depth = 0 }, extra)
+  local env = environment({ name = name, version = version, depth = 0 }, extra)
   local main = factory_of(version, name)(env)
   mains[main] = true
   main()
@@ -477,7 +477,7 @@ end
 
 local function cell(name, source)
   if not session then
-    session = environment({ name = "cell", depth = 0 })
+    session = environment({ name = "cell", version = "", depth = 0 })
   end
   local chunk, message = load(source, "=" .. name, "t", session)
   if not chunk then fail("syntax", message) end

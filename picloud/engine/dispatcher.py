@@ -1,0 +1,96 @@
+"""From an app's name, a method and a path to the response of its endpoint."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from picloud.engine.executor import Executor
+from picloud.engine.router import Router
+from picloud.errors import NotFound
+from picloud.model.app import App, AppId
+from picloud.model.http import Request, Response
+from picloud.model.route import Route
+from picloud.modules.source import Snapshot
+from picloud.storage.apps import AppRepository
+from picloud.storage.live import LiveRepository
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """One revision of an app, ready to answer."""
+
+    snapshot: Snapshot
+    router: Router
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """The route that answers a request; the snapshot it was found in is the one the run uses."""
+
+    app: App
+    route: Route
+    params: dict[str, str]
+    snapshot: Snapshot
+
+
+class Snapshots:
+    """Reads apps at their current revision; keeps the least recently used revisions out. Thread-safe."""
+
+    def __init__(self, apps: AppRepository, live: LiveRepository, *, capacity: int) -> None:
+        self._apps = apps
+        self._live = live
+        self._capacity = capacity
+        self._kept: OrderedDict[tuple[AppId, int], Published] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def current(self, app_name: str) -> Published:
+        """Return the app as published now: one read of its row, everything else only when the revision is new.
+
+        Raises `NotFound` when there is no such app.
+        """
+        app = self._apps.get(app_name)
+        key = (app.id, app.revision)
+        with self._lock:
+            if (kept := self._kept.get(key)) is not None:
+                self._kept.move_to_end(key)
+                return kept
+        return self._load(app)
+
+    def _load(self, app: App) -> Published:
+        live = self._live.read(app.id)
+        app = App(app.id, app.name, live.revision, app.created_at)
+        scripts = {linked.script.name: linked for linked in live.scripts}
+        published = Published(Snapshot(app, scripts, live.routes), Router(live.routes))
+        _log.debug("Loaded %s at revision %d", app.name, app.revision, extra={"action": "snapshot_load"})
+        with self._lock:
+            self._kept[app.id, app.revision] = published
+            while len(self._kept) > self._capacity:
+                self._kept.popitem(last=False)
+        return published
+
+
+class Dispatcher:
+    """Finds the endpoint of a request and runs it."""
+
+    def __init__(self, current: Callable[[str], Published], executor: Executor) -> None:
+        self._current = current
+        self._executor = executor
+
+    def match(self, app_name: str, method: str, path: str) -> Match:
+        """Return the route for a decoded path below the app; raise `NotFound` or `MethodNotAllowed`."""
+        published = self._current(app_name)
+        route, params = published.router.match(method, path)
+        return Match(published.snapshot.app, route, params, published.snapshot)
+
+    def run(self, match: Match, request: Request) -> Response:
+        """Run the endpoint; raises `ScriptError`, `PlatformError`, or `InvalidInput` for a body that is not JSON."""
+        script = match.snapshot.find(match.route.script)
+        if script is None:
+            raise NotFound(f"The route's script {match.route.script!r} is gone.")
+        return self._executor.endpoint(match.app, script, match.snapshot, request, match.params)

@@ -1,0 +1,135 @@
+"""A session at the notebook: drafts in front of the published app, in the same engine, resolver and limits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+from picloud.engine.dispatcher import Published
+from picloud.engine.executor import Executor
+from picloud.engine.router import Router
+from picloud.engine.testing import TestResult, call_endpoint, run_test
+from picloud.engine.validator import check_script
+from picloud.errors import NotFound
+from picloud.lua.compiler import syntax_error
+from picloud.lua.state import LuaState, Scalar
+from picloud.model.app import App, AppId, check_app_name
+from picloud.model.http import Response
+from picloud.model.release import Manifest, TestSource
+from picloud.model.route import Route
+from picloud.model.script import LinkedScript, Script
+from picloud.modules.source import DraftOverlay, Snapshot
+from picloud.syntax.echo import with_echo
+
+__all__ = ["Echo", "Interactive", "TestResult"]
+
+
+@dataclass(frozen=True, slots=True)
+class Echo:
+    """One value of a cell's last expression."""
+
+    type: str
+    """Lua's name of the type."""
+    text: str
+    """Readable; tables as an indented tree."""
+    json: str | None
+    """The table as JSON, None when it has none."""
+
+
+class Interactive:
+    """One author's session on one app; for one thread, but for `interrupt`."""
+
+    def __init__(
+        self, current: Callable[[str], Published], executor: Executor, app_name: str, write: Callable[[str], None]
+    ) -> None:
+        self.app_name = check_app_name(app_name)
+        self._current = current
+        self._executor = executor
+        self._write = write
+        self._state: LuaState | None = None
+        self._drafts: dict[str, LinkedScript] = {}
+        self._routes: dict[str, tuple[Route, ...]] = {}
+        self._tests: dict[str, TestSource] = {}
+
+    def define(self, script: Script, routes: tuple[Route, ...] = ()) -> None:
+        """Put a script and its routes in front of the published ones, for this session; raise `InvalidScript`.
+
+        A route that another draft had before belongs to this script from now on.
+        """
+        linked = LinkedScript(script, check_script(script).imports)
+        taken = {(route.method, route.shape) for route in routes}
+        for name, others in self._routes.items():
+            self._routes[name] = tuple(r for r in others if (r.method, r.shape) not in taken)
+        self._drafts[script.name] = linked
+        self._routes[script.name] = routes
+
+    def define_test(self, test: TestSource) -> None:
+        """Keep a test for `manifest`."""
+        self._tests[test.name] = test
+
+    def manifest(self) -> Manifest:
+        """Return everything defined in this session."""
+        return Manifest(
+            scripts=tuple(self._drafts[name].script for name in sorted(self._drafts)),
+            routes=tuple(sorted(route for routes in self._routes.values() for route in routes)),
+            tests=tuple(self._tests[name] for name in sorted(self._tests)),
+        )
+
+    def run(self, source: str, *, name: str = "cell") -> tuple[Echo, ...]:
+        """Run scratch code; return the values of its last expression. Globals stay for the next cell."""
+        if self._state is None or (
+            self._state.spoilt and self._state.memory_bytes > self._executor.limits.memory_bytes
+        ):
+            self._state = self._executor.new_state()
+        values: list[Echo] = []
+
+        def echo(kind: bytes, text: bytes, json: bytes) -> tuple[Scalar, ...]:
+            if kind != b"nil":
+                values.append(Echo(_text(kind), _text(text), _text(json) or None))
+            return ()
+
+        text = with_echo(source, lambda candidate: syntax_error(candidate) is None)
+        self._executor.cell(self._state, name, text, self._view()[1], echo, self._write)
+        return tuple(values)
+
+    def call(
+        self, method: str, target: str, *, body: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> Response:
+        """Answer a request from the drafts, else from the published app; raises as `Dispatcher` does."""
+        app, source, routes = self._view()
+        return call_endpoint(
+            self._executor, app, source, routes, method, target, body=body, headers=headers, write=self._write
+        )
+
+    def test(self, test: TestSource) -> TestResult:
+        """Run a test against the drafts."""
+        app, source, routes = self._view()
+        return run_test(self._executor, app, source, routes, test, self._write)
+
+    def interrupt(self) -> None:
+        """End what runs now with `RunInterrupted`, from any thread; variables are kept."""
+        self._executor.interrupt()
+
+    def _view(self) -> tuple[App, DraftOverlay, tuple[Route, ...]]:
+        snapshot = self._published().snapshot
+        drafts = tuple(route for routes in self._routes.values() for route in routes)
+        taken = {(route.method, route.shape) for route in drafts}
+        behind = tuple(
+            route
+            for route in snapshot.routes
+            if (route.method, route.shape) not in taken and route.script not in self._drafts
+        )
+        return snapshot.app, DraftOverlay(self._drafts, snapshot), drafts + behind
+
+    def _published(self) -> Published:
+        try:
+            return self._current(self.app_name)
+        except NotFound:  # not published yet: the drafts are all there is
+            app = App(AppId(UUID(int=0)), self.app_name, 0, datetime.now(UTC))
+            return Published(Snapshot(app, {}, ()), Router(()))
+
+
+def _text(value: bytes) -> str:
+    return value.decode("utf-8", "replace")

@@ -1,0 +1,84 @@
+"""The composition root: from settings to ready services, opened and closed in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from picloud.auth.instance import ensure_instance_token
+from picloud.engine.dispatcher import Dispatcher, Snapshots
+from picloud.engine.executor import Executor
+from picloud.engine.interactive import Interactive
+from picloud.lua.limits import Limits
+from picloud.publishing.publisher import Publisher
+from picloud.settings import Settings
+from picloud.storage.apps import AppRepository
+from picloud.storage.database import Database
+from picloud.storage.live import LiveRepository
+from picloud.storage.prepare import prepared
+from picloud.storage.releases import ReleaseRepository
+from picloud.storage.tokens import TokenRepository
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """Everything PiCloud can do in this process."""
+
+    settings: Settings
+    database: Database
+    apps: AppRepository
+    live: LiveRepository
+    releases: ReleaseRepository
+    tokens: TokenRepository
+    snapshots: Snapshots
+    dispatcher: Dispatcher
+    publisher: Publisher
+
+    def interactive(self, app_name: str, write: Callable[[str], None]) -> Interactive:
+        """Start an author's session on an app, which need not exist yet; `write` gets what scripts print."""
+        return Interactive(self.snapshots.current, Executor(limits_of(self.settings)), app_name, write)
+
+
+def limits_of(settings: Settings) -> Limits:
+    """Return the limits of a run."""
+    return Limits(
+        memory_bytes=settings.run_memory_mb * 2**20,
+        timeout_s=settings.run_timeout_s,
+        import_depth=settings.module_import_depth_max,
+        chunks=settings.module_cache_size,
+    )
+
+
+@contextmanager
+def open_platform(settings: Settings) -> Iterator[Platform]:
+    """Yield the ready services; starts the embedded server when no URL is set, and migrates.
+
+    Raises `PlatformError` when the database is not there or cannot be migrated. Use from any thread, not across a fork.
+    """
+    with prepared(settings) as conninfo:
+        database = Database(conninfo, pool_size=settings.database_pool_size, timeout_s=settings.database_timeout_s)
+        database.open()
+        try:
+            platform = _assemble(settings, database)
+            ensure_instance_token(settings.home, platform.tokens)
+            yield platform
+        finally:
+            database.close()
+
+
+def _assemble(settings: Settings, database: Database) -> Platform:
+    apps, live, releases = AppRepository(database), LiveRepository(database), ReleaseRepository(database)
+    executor = Executor(limits_of(settings))
+    snapshots = Snapshots(apps, live, capacity=settings.script_cache_size)
+    return Platform(
+        settings=settings,
+        database=database,
+        apps=apps,
+        live=live,
+        releases=releases,
+        tokens=TokenRepository(database),
+        snapshots=snapshots,
+        dispatcher=Dispatcher(snapshots.current, executor),
+        publisher=Publisher(database, apps, releases, executor),
+    )

@@ -1,0 +1,93 @@
+"""What is live in an app: its scripts with their import graph, and its routes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import psycopg
+
+from picloud.model.app import App, AppId
+from picloud.model.release import Manifest
+from picloud.model.route import Route, RouteAuth
+from picloud.model.script import LinkedScript, Script, ScriptKind
+from picloud.storage.apps import app_of
+from picloud.storage.database import Database
+from picloud.storage.queries import load
+
+_SQL = load("live.sql")
+
+
+@dataclass(frozen=True, slots=True)
+class LiveApp:
+    """Everything of an app that a run needs, all of one revision."""
+
+    revision: int
+    scripts: tuple[LinkedScript, ...]
+    routes: tuple[Route, ...]
+
+
+class LiveRepository:
+    """Reads and replaces what is live."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def read(self, app_id: AppId) -> LiveApp:
+        """Return what is live; an app that is gone has revision -1 and nothing else."""
+        with self._database.connection() as connection:
+            return read_live(connection, app_id)
+
+    def manifest(self, app_id: AppId) -> Manifest:
+        """Return the live scripts and routes as a manifest without tests: those live in the release."""
+        live = self.read(app_id)
+        return Manifest(tuple(linked.script for linked in live.scripts), live.routes)
+
+
+def lock_app(connection: psycopg.Connection, name: str) -> App | None:
+    """Return the app and keep others from changing it until the transaction ends; None when there is none."""
+    row = connection.execute(_SQL["lock_app"], {"name": name}).fetchone()
+    return app_of(*row) if row else None
+
+
+def read_live(connection: psycopg.Connection, app_id: AppId) -> LiveApp:
+    """Return what is live; the row lock on the app keeps revision and content of one publish together."""
+    values = {"app_id": app_id}
+    row = connection.execute(_SQL["revision"], values).fetchone()
+    scripts = tuple(
+        LinkedScript(Script(name, ScriptKind(kind), source), tuple(imports))
+        for name, kind, source, imports in connection.execute(_SQL["list_scripts"], values)
+    )
+    routes = tuple(
+        Route(method, pattern, script, RouteAuth(auth))
+        for method, pattern, script, auth in connection.execute(_SQL["list_routes"], values)
+    )
+    return LiveApp(row[0] if row else -1, scripts, routes)
+
+
+def replace_live(
+    connection: psycopg.Connection, app_id: AppId, manifest: Manifest, imports: Mapping[str, tuple[str, ...]]
+) -> None:
+    """Make the manifest live and raise the app's revision, in the caller's transaction; the app's row is locked by it.
+
+    `imports` holds the literal requires of each script. Scripts that did not change are left as they are.
+    """
+    before = {linked.script.name: linked.script for linked in read_live(connection, app_id).scripts}
+    wanted = {script.name: script for script in manifest.scripts}
+    connection.execute(_SQL["delete_routes"], {"app_id": app_id})
+    connection.execute(_SQL["delete_scripts"], {"app_id": app_id, "names": sorted(before.keys() - wanted.keys())})
+    for script in wanted.values():
+        if before.get(script.name) != script:
+            put_source(connection, app_id, script.version, script.source)
+            values = {"name": script.name, "kind": script.kind, "version": script.version}
+            connection.execute(_SQL["put_script"], values | {"app_id": app_id, "imports": list(imports[script.name])})
+    connection.execute(_SQL["link_imports"], {"app_id": app_id})
+    for route in manifest.routes:
+        values = {"method": route.method, "shape": route.shape, "pattern": route.pattern, "auth": route.auth}
+        connection.execute(_SQL["put_route"], values | {"app_id": app_id, "script": route.script})
+    connection.execute(_SQL["raise_revision"], {"app_id": app_id})
+
+
+def put_source(connection: psycopg.Connection, app_id: AppId, version: str, source: str) -> None:
+    """Keep a text under its version; a text that is there already is left alone."""
+    connection.execute(_SQL["put_source"], {"app_id": app_id, "version": version, "source": source})

@@ -1,0 +1,114 @@
+"""Releases: manifests kept whole, their texts content-addressed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+from picloud.errors import NotFound
+from picloud.model.app import AppId
+from picloud.model.release import Manifest, Release, TestSource
+from picloud.model.route import Route, RouteAuth
+from picloud.model.script import Script, ScriptKind
+from picloud.storage.database import Database
+from picloud.storage.live import put_source
+from picloud.storage.queries import load
+
+_SQL = load("releases.sql")
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseInfo:
+    """A release without its manifest."""
+
+    number: int
+    author: str
+    message: str
+    notebook: str | None
+    created_at: datetime
+
+
+class ReleaseRepository:
+    """Reads releases."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def list(self, app_id: AppId) -> list[ReleaseInfo]:
+        """Return the app's releases, newest first."""
+        with self._database.connection() as connection:
+            return [ReleaseInfo(*row) for row in connection.execute(_SQL["list_releases"], {"app_id": app_id})]
+
+    def get(self, app_id: AppId, number: int) -> Release:
+        """Return one release; raise `NotFound` when there is none of that number."""
+        with self._database.connection() as connection:
+            release = _read(connection, app_id, number)
+        if release is None:
+            raise NotFound(f"The app has no release {number}.")
+        return release
+
+    def latest(self, app_id: AppId) -> Release | None:
+        """Return the newest release, None before the first publish."""
+        with self._database.connection() as connection:
+            return _read(connection, app_id, None)
+
+
+def add_release(
+    connection: psycopg.Connection,
+    app_id: AppId,
+    manifest: Manifest,
+    *,
+    author: str,
+    message: str,
+    notebook: str | None,
+) -> Release:
+    """Record a release in the caller's transaction, which holds the app's lock."""
+    row = connection.execute(_SQL["next_number"], {"app_id": app_id}).fetchone()
+    number = row[0] if row else 1
+    for script in manifest.scripts:
+        put_source(connection, app_id, script.version, script.source)
+    for test in manifest.tests:
+        put_source(connection, app_id, _test_version(test), test.source)
+    values = {"number": number, "author": author, "message": message, "notebook": notebook}
+    row = connection.execute(
+        _SQL["add_release"], values | {"app_id": app_id, "manifest": Jsonb(_to_json(manifest))}
+    ).fetchone()
+    assert row is not None  # noqa: S101  (INSERT ... RETURNING gives the row)
+    return Release(number, author, message, notebook, row[0], manifest)
+
+
+def _read(connection: psycopg.Connection, app_id: AppId, number: int | None) -> Release | None:
+    row = connection.execute(_SQL["get_release"], {"app_id": app_id, "number": number}).fetchone()
+    if row is None:
+        return None
+    versions = [entry["version"] for part in ("scripts", "tests") for entry in row[5][part]]
+    sources = dict(connection.execute(_SQL["get_sources"], {"app_id": app_id, "versions": versions}).fetchall())
+    return Release(*row[:5], _from_json(row[5], sources))
+
+
+def _to_json(manifest: Manifest) -> dict[str, Any]:
+    return {
+        "scripts": [{"name": s.name, "kind": s.kind, "version": s.version} for s in manifest.scripts],
+        "routes": [
+            {"method": r.method, "pattern": r.pattern, "script": r.script, "auth": r.auth} for r in manifest.routes
+        ],
+        "tests": [{"name": t.name, "version": _test_version(t)} for t in manifest.tests],
+    }
+
+
+def _from_json(stored: Mapping[str, Any], sources: Mapping[str, str]) -> Manifest:
+    return Manifest(
+        scripts=tuple(Script(s["name"], ScriptKind(s["kind"]), sources[s["version"]]) for s in stored["scripts"]),
+        routes=tuple(Route(r["method"], r["pattern"], r["script"], RouteAuth(r["auth"])) for r in stored["routes"]),
+        tests=tuple(TestSource(t["name"], sources[t["version"]]) for t in stored["tests"]),
+    )
+
+
+def _test_version(test: TestSource) -> str:
+    return hashlib.sha256(f"test\0{test.name}\0{test.source}".encode()).hexdigest()
