@@ -9,6 +9,7 @@ folders above the data folder and above the programs get the right to pass throu
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import importlib.util
@@ -81,15 +82,14 @@ class Cluster:
         for how, patience_s in _STOP_S.items():
             process = self._postmaster()
             if process is None:
-                return
+                break
             _log.info("Stopping the embedded database", extra={"action": "stop_postgres", "signal": how.name})
-            try:
+            with contextlib.suppress(psutil.NoSuchProcess):
                 process.send_signal(how)
-            except psutil.NoSuchProcess:
-                return
             deadline = time.monotonic() + patience_s
             while time.monotonic() < deadline and _lives(process):
                 time.sleep(_POLL_S)
+        shutil.rmtree(self._short_socket_folder(), ignore_errors=True)  # does not follow links
 
     def _pid_file(self) -> list[str]:
         try:
@@ -201,8 +201,11 @@ class Cluster:
         path = str(self.folder)
         if len(os.fsencode(f"{path}/.s.PGSQL.{PORT}")) <= _SOCKET_PATH_MAX_BYTES and _PLAIN.issuperset(path):
             return self.folder
-        digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
-        return self._private_folder(Path("/tmp") / f"picloud-{os.geteuid()}-{digest}")  # noqa: S108  # checked below
+        return self._private_folder(self._short_socket_folder())
+
+    def _short_socket_folder(self) -> Path:
+        digest = hashlib.sha256(os.fsencode(self.folder)).hexdigest()[:16]
+        return Path("/tmp") / f"picloud-{os.geteuid()}-{digest}"  # noqa: S108  # _private_folder checks whose it is
 
     def _private_folder(self, path: Path) -> Path:
         owner = self.folder.stat()
