@@ -160,7 +160,7 @@ class BodyTooLarge(CallerError):
 class ScriptError(PicloudError):
     """The script failed.
 
-    `script` and `line` (1-based) say where, `traceback` holds one line per Lua frame, innermost first, script frames only.
+    `script` and `line` (1-based) say where; `traceback` has one line per Lua frame of a script, innermost first.
     """
 
     code = "script_error"

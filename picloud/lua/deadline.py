@@ -1,8 +1,8 @@
 """Stop a running Lua state from another thread, at no cost while nothing goes wrong (DESIGN D2).
 
-A state registers a hook that raises; this module reads the C hook function back and leaves it unset. When a deadline passes,
-the one watchdog thread sets it with `lua_sethook`, which Lua's manual allows to be called asynchronously; from then on every
-instruction raises again, so no `pcall` can go on. The C functions are the ones lupa's own shared object exports.
+A state registers a hook that raises; this module reads the C hook function back and leaves it unset. When a deadline
+passes, the one watchdog thread sets it with `lua_sethook`, which Lua's source allows to be called asynchronously; from
+then on every instruction raises again, so no `pcall` can go on. lupa's own shared object exports the C functions.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Trip(Enum):
 
 
 class Hook:
-    """The raising hook of one state; `address` is its main `lua_State`. Created while the hook is set, leaves it unset."""
+    """The raising hook of one state; `address` is its main `lua_State`. Made while the hook is set, leaves it unset."""
 
     __slots__ = ("_address", "_function")
 

@@ -1,7 +1,7 @@
 """One Lua state: the sandbox of an app, used by one run at a time.
 
-Only strings, numbers and booleans cross between Lua and Python; tables are encoded and decoded inside Lua, where the memory
-limit and the deadline of the run apply. Text crosses as UTF-8 bytes.
+Only strings, numbers and booleans cross between Lua and Python; tables are encoded and decoded inside Lua, where the
+memory limit and the deadline of the run apply. Text crosses as UTF-8 bytes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from picloud.lua.limits import Limits
 
 Scalar = str | bytes | int | float | bool
 HostCall = Callable[..., tuple[Scalar, ...]]
-"""Gets the scalars Lua passed (strings as bytes); returns scalars or raises a `PicloudError`, which Lua code may catch."""
+"""Gets the scalars Lua passed (strings as bytes); returns scalars or raises a `PicloudError`, which Lua may catch."""
 
 _MARGIN_BYTES: Final = 64 * 1024
 """Memory kept free when a value is handed to Lua, for what Lua itself allocates around it."""
@@ -31,7 +31,8 @@ local init, host, sources, depth = ...
 local run, trip = assert(load(init, "=picloud", "b"))(host, sources, depth)
 local gc = collectgarbage
 local address = string.format("%p", (coroutine.running()))
-debug.sethook(trip, "", 1073741824) -- a count never reached here: it registers the function, the caller reads the hook and unsets it
+-- A count never reached here: it registers the function; the caller reads the C hook back and unsets it.
+debug.sethook(trip, "", 1073741824)
 return run, function() gc() gc() end, address
 """
 

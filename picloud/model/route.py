@@ -1,7 +1,7 @@
 """Routes: which script answers which method and path of an app.
 
-A pattern is a path of segments: literal text, `:name` (one non-empty segment) or, last only, `*name` (the rest, at least
-one character). Two routes of one method with the same shape, that is equal but for the names, are ambiguous.
+A pattern is a path of segments: literal text, `:name` (one non-empty segment) or, last only, `*name` (the rest, at
+least one character). Two routes of one method with the same shape, that is equal but for the names, are ambiguous.
 """
 
 from __future__ import annotations
