@@ -44,7 +44,7 @@ class Commands:
             case "%help":
                 return help_text()
             case "%plan":
-                return _plan_text(self._plan())
+                return plan_text(self._plan())
             case "%releases":
                 return self._releases()
             case "%scripts":
@@ -76,21 +76,21 @@ class Commands:
     def _published_text(self, published: Published) -> str:
         release = published.release
         created = ", created just now" if published.created_app else ""
-        tests = len(release.manifest.tests)
+        tests = len(published.tests)
         passed = f"\n{tests} {'test' if tests == 1 else 'tests'} passed." if tests else ""
         return (
             f"Release {release.number} of the app {self._session.app_name}{created} is live.\n"
-            f"{_plan_text(published.plan)}{passed}"
+            f"{plan_text(published.plan)}{passed}"
         )
 
     def _urls(self, manifest: Manifest) -> str:
         """Return each route's URLs: on the data plane, and through Jupyter when the kernel knows where that is."""
         app = self._session.app_name
-        bases = [_data_plane(self._session.platform.settings)]
+        bases = [data_plane(self._session.platform.settings)]
         if self._server_url is not None:
             bases.append(f"{self._server_url.rstrip('/')}/picloud")
         return columns(
-            (route.method, f"{base}/run/{app}{_url_path(route)}") for base in bases for route in manifest.routes
+            (route.method, f"{base}/run/{app}{url_path(route)}") for base in bases for route in manifest.routes
         )
 
     def _rollback(self, number: int) -> str:
@@ -128,7 +128,7 @@ class Commands:
 
     def _scripts(self) -> str:
         live, draft = self._live(), self._session.app.manifest()
-        rows = _states(
+        rows = states(
             {(str(script.kind), script.name): script.version for script in live.scripts},
             {(str(script.kind), script.name): script.version for script in draft.scripts},
         )
@@ -140,14 +140,14 @@ class Commands:
 
     def _routes(self) -> str:
         live, draft = self._live(), self._session.app.manifest()
-        rows = _states(
+        rows = states(
             {(route.method, route.pattern): f"{route.script}, {route.auth}" for route in live.routes},
             {(route.method, route.pattern): f"{route.script}, {route.auth}" for route in draft.routes},
         )
         return columns(rows) if rows else "No routes yet: begin a cell with '%%endpoint NAME METHOD PATH'."
 
 
-def _states(live: dict[tuple[str, str], str], draft: dict[tuple[str, str], str]) -> list[tuple[str, str, str]]:
+def states(live: dict[tuple[str, str], str], draft: dict[tuple[str, str], str]) -> list[tuple[str, str, str]]:
     """Say of each entry whether it is live as it is here."""
 
     def state(key: tuple[str, str]) -> str:
@@ -160,7 +160,8 @@ def _states(live: dict[tuple[str, str], str], draft: dict[tuple[str, str], str])
     return [(*key, state(key)) for key in sorted(live.keys() | draft.keys())]
 
 
-def _plan_text(plan: Plan) -> str:
+def plan_text(plan: Plan) -> str:
+    """Return a plan as `%plan` and `%publish` show it: + added, ~ changed, - removed, > affected."""
     if not plan.changes_anything:
         return "Nothing changes: what is live is what this notebook defines."
     marked = [
@@ -172,11 +173,13 @@ def _plan_text(plan: Plan) -> str:
     return "\n".join(marked)
 
 
-def _url_path(route: Route) -> str:
+def url_path(route: Route) -> str:
+    """Return the route's pattern as part of a URL, its parameters left for the reader to fill in."""
     return quote(route.pattern, safe="/:*!$&'()+,;=@%~")
 
 
-def _data_plane(settings: Settings) -> str:
+def data_plane(settings: Settings) -> str:
+    """Return the data plane's URL as this machine reaches it."""
     everywhere = settings.host in ("0.0.0.0", "::")  # noqa: S104  (compared, not bound)
     host = "localhost" if everywhere else f"[{settings.host}]" if ":" in settings.host else settings.host
     return f"http://{host}:{settings.port}"

@@ -4,6 +4,9 @@ Cells run in the main thread, one at a time. Control requests arrive in ipykerne
 reaches a cell that is running.
 """
 
+# mypy: allow-untyped-calls
+# ipykernel declares types, but not for most of its methods.
+
 from __future__ import annotations
 
 import os
@@ -141,9 +144,10 @@ class PicloudKernel(IPythonKernel):
             await super().interrupt_request(stream, ident, parent)
             return
         self._cells.interrupt()
-        self.session.send(stream, "interrupt_reply", {"status": "ok"}, parent, ident=ident)
+        if self.session is not None:
+            self.session.send(stream, "interrupt_reply", {"status": "ok"}, parent, ident=ident)
 
-    def do_complete(self, code: str, cursor_pos: int | None) -> dict[str, Any]:
+    async def do_complete(self, code: str, cursor_pos: int | None) -> dict[str, Any]:
         """Complete magics and Lua names; Python cells are IPython's."""
         cursor = len(code) if cursor_pos is None else cursor_pos
         start = _python_start(code)
@@ -157,7 +161,7 @@ class PicloudKernel(IPythonKernel):
             match["end"] += start
         return reply
 
-    def do_inspect(
+    async def do_inspect(
         self, code: str, cursor_pos: int, detail_level: int = 0, omit_sections: tuple[str, ...] = ()
     ) -> dict[str, Any]:
         """Explain the magic under the cursor; Python cells are IPython's."""
@@ -167,7 +171,7 @@ class PicloudKernel(IPythonKernel):
         reply: dict[str, Any] = super().do_inspect(code[start:], cursor_pos - start, detail_level, omit_sections)
         return reply
 
-    def do_is_complete(self, code: str) -> dict[str, Any]:
+    async def do_is_complete(self, code: str) -> dict[str, Any]:
         """Say whether a console should run the text now."""
         start = _python_start(code)
         if start is None:
@@ -175,7 +179,7 @@ class PicloudKernel(IPythonKernel):
         reply: dict[str, Any] = super().do_is_complete(code[start:])
         return reply
 
-    def do_shutdown(self, restart: bool) -> dict[str, Any]:
+    async def do_shutdown(self, restart: bool) -> dict[str, Any]:
         """End what runs and give back the database."""
         self._cells.interrupt()
         self._cells.close()

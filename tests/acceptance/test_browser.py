@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, Queue
+from typing import IO
 
 import httpx
 import pytest
@@ -95,9 +96,7 @@ def _announced(process: subprocess.Popen[str]) -> Lab:
     """Read the process's output until it has named its three URLs; keep reading so that it never blocks."""
     lines: Queue[str] = Queue()
     assert process.stdout is not None
-    threading.Thread(
-        target=lambda stream: [lines.put(line) for line in stream], args=[process.stdout], daemon=True
-    ).start()
+    threading.Thread(target=_forward, args=(process.stdout, lines), daemon=True).start()
     found: dict[str, str] = {}
     seen = []
     while len(found) < 3:
@@ -108,6 +107,11 @@ def _announced(process: subprocess.Popen[str]) -> Lab:
         if match := re.match(r"(JupyterLab|Script routes|Data plane): +(\S+)", seen[-1]):
             found[match[1]] = match[2]
     return Lab(httpx.URL(found["JupyterLab"]), found["Script routes"], found["Data plane"])
+
+
+def _forward(stream: IO[str], lines: Queue[str]) -> None:
+    for line in stream:
+        lines.put(line)
 
 
 @pytest.fixture

@@ -180,34 +180,18 @@ def test_globals_are_kept_from_cell_to_cell(kernel: Kernel, app: str) -> None:
     assert kernel.succeeds("return kept + 1").text == "42"
 
 
-def test_print_is_shown_while_the_cell_still_runs(kernel: Kernel, app: str) -> None:
-    def interrupt(kind: str, content: dict[str, Any]) -> None:
-        if kind == "stream" and "started" in content["text"]:
-            kernel.manager.interrupt_kernel()
-
-    outcome = kernel.run('print("started")\nwhile true do end', during=interrupt)
-    assert outcome.error is not None
-    assert outcome.error["ename"] == "run_interrupted"
-
-
 def test_an_endless_loop_is_interrupted_within_a_second_and_state_is_kept(kernel: Kernel, app: str) -> None:
+    """The interrupt is sent when the cell's output arrives: print is shown while the cell still runs."""
     kernel.succeeds("kept = 'still here'")
-    interrupted_at = 0.0
+    interrupted_at: list[float] = []
 
     def interrupt(kind: str, content: dict[str, Any]) -> None:
-        nonlocal interrupted_at
-        if kind == "execute_input":
-            interrupted_at = time.monotonic()
-
-    def interrupt_once_running(kind: str, content: dict[str, Any]) -> None:
-        interrupt(kind, content)
         if kind == "stream":
+            interrupted_at.append(time.monotonic())
             kernel.manager.interrupt_kernel()
-            interrupted_at_stream.append(time.monotonic())
 
-    interrupted_at_stream: list[float] = []
-    outcome = kernel.run("print('go')\nwhile true do end", during=interrupt_once_running)
-    assert time.monotonic() - interrupted_at_stream[0] < 1
+    outcome = kernel.run("print('go')\nwhile true do end", during=interrupt)
+    assert time.monotonic() - interrupted_at[0] < 1
     assert outcome.error is not None
     assert outcome.error["ename"] == "run_interrupted"
     assert kernel.succeeds("return kept").text.strip('"') == "still here"
@@ -317,11 +301,11 @@ def test_what_is_wrong_is_said(kernel: Kernel, app: str, source: str, ename: str
 
 def test_an_error_shows_the_line_at_fault(kernel: Kernel, app: str) -> None:
     kernel.succeeds("%%module deep\nlocal M = {}\nfunction M.fail()\n  return nil .. 'x'\nend\nreturn M")
-    error = kernel.fails('local deep = require("deep")\nreturn deep.fail()')
+    error = kernel.fails('local deep = require("deep")\nlocal x = deep.fail()')
     shown = "\n".join(error["traceback"])
     assert "deep, line 3" in shown
     assert "return nil .. 'x'" in shown
-    assert "2: in" in shown  # the scratch cell's own frame
+    assert ":2: in main chunk" in shown  # the scratch cell's own frame
 
 
 def test_a_broken_draft_leaves_the_good_one(kernel: Kernel, app: str) -> None:
@@ -333,7 +317,7 @@ def test_a_broken_draft_leaves_the_good_one(kernel: Kernel, app: str) -> None:
 def test_cells_queued_behind_an_error_are_not_run(kernel: Kernel, app: str) -> None:
     failing = kernel.client.execute("error('stop')")
     queued = kernel.client.execute("return 1")
-    replies = {}
+    replies: dict[str, str] = {}
     while len(replies) < 2:
         message = kernel.client.get_shell_msg(timeout=CELL_TIMEOUT_S)
         if message["parent_header"]["msg_id"] in (failing, queued):
@@ -344,7 +328,7 @@ def test_cells_queued_behind_an_error_are_not_run(kernel: Kernel, app: str) -> N
 def test_apps_keep_their_variables_apart(kernel: Kernel, app: str) -> None:
     kernel.succeeds("mine = 1")
     kernel.succeeds(f"%app {app}-other")
-    assert kernel.succeeds("return mine").text == "nil"
+    assert kernel.succeeds("return tostring(mine)").text.strip('"') == "nil"
     kernel.succeeds(f"%app {app}")
     assert kernel.succeeds("return mine").text == "1"
 
@@ -387,7 +371,7 @@ class TestJupyterProtocol(jupyter_kernel_test.KernelTests):  # type: ignore[misc
     supported_history_operations = ("tail", "search")
     completion_samples = [  # noqa: RUF012
         {"text": "%pu", "matches": {"%publish"}},
-        {"text": "string.ma", "matches": {"string.match"}},
+        {"text": "string.ma", "matches": {"match"}},
         {"text": "whi", "matches": {"while"}},
     ]
     complete_code_samples = ["return 1", "x = 1", "%help", "for i = 1, 2 do print(i) end"]  # noqa: RUF012
@@ -396,10 +380,10 @@ class TestJupyterProtocol(jupyter_kernel_test.KernelTests):  # type: ignore[misc
 
     @classmethod
     def setUpClass(cls) -> None:
-        kernel = start_kernel(cls.kernel_dirs, cls.environment)
-        cls.km, cls.kc = kernel.manager, kernel.client
+        """Leave the start to `_start`, which has the fixtures for it; the suite's tearDownClass stops the kernel."""
 
     @pytest.fixture(scope="class", autouse=True)
     @classmethod
     def _start(cls, kernel_dirs: Path, environment: dict[str, str]) -> None:
-        cls.kernel_dirs, cls.environment = kernel_dirs, environment
+        kernel = start_kernel(kernel_dirs, environment)
+        cls.km, cls.kc = kernel.manager, kernel.client
