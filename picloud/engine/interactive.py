@@ -79,9 +79,7 @@ class Interactive:
 
     def run(self, source: str, *, name: str = "cell") -> tuple[Echo, ...]:
         """Run scratch code; return the values of its last expression. Globals stay for the next cell."""
-        if self._state is None or (
-            self._state.spoilt and self._state.memory_bytes > self._executor.limits.memory_bytes
-        ):
+        if self._state is None:
             self._state = self._executor.new_state()
         values: list[Echo] = []
 

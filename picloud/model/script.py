@@ -14,26 +14,8 @@ SCRIPT_NAME = re.compile(r"[^\s/\x00-\x1f\x7f](?:[^\x00-\x1f\x7f/]{0,126}[^\s/\x
 SOURCE_MAX_BYTES = 1024 * 1024
 
 RESERVED_MODULE_NAMES = frozenset(
-    [
-        "kv",
-        "docs",
-        "dead_letters",
-        "log",
-        "regex",
-        "random",
-        "time",
-        "json",
-        "base64",
-        "hex",
-        "url",
-        "http",
-        "files",
-        "pubsub",
-        "secrets",
-        "email",
-        "users",
-        "queue",
-    ]
+    {"kv", "docs", "dead_letters", "log", "regex", "random", "time", "json", "base64", "hex", "url", "http"}
+    | {"files", "pubsub", "secrets", "email", "users", "queue"}
 )
 """SDK namespaces, present and coming: a module of the same name would only confuse its author."""
 

@@ -26,7 +26,7 @@ MESSAGE_MAX = 2000
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What publishing would do. Entries read like `module greet`, `endpoint hello`, `route GET /a/:b`, `test greets`."""
+    """What publishing would do. Entries read like `module greet`, `route GET /hello/:name`, `test greets`."""
 
     added: tuple[str, ...]
     changed: tuple[str, ...]

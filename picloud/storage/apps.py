@@ -31,8 +31,7 @@ class AppRepository:
 
     def get(self, name: str) -> App:
         """Return the app of this name, else raise `NotFound`."""
-        with self._database.connection() as connection:
-            row = connection.execute(_SQL["get_app"], {"name": name}).fetchone()
+        row = self._database.fetch_one(_SQL["get_app"], {"name": name})
         if row is None:
             raise NotFound(f"There is no app {name[:80]!r}.")
         return app_of(*row)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 import select
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
@@ -44,7 +45,7 @@ class Database:
             timeout=timeout_s,
             # Past this the pool forgets its growing pauses between attempts, and the next call tries at once.
             reconnect_timeout=timeout_s,
-            kwargs={**_CONNECT_OPTIONS, "connect_timeout": max(2, round(timeout_s))},
+            kwargs={**_CONNECT_OPTIONS, "autocommit": True, "connect_timeout": max(2, round(timeout_s))},
             check=_check_alive,
             open=False,
             name="picloud",
@@ -65,6 +66,19 @@ class Database:
         Raises `DatabaseUnavailable` when there is no connection in time or when it is lost on the way; after a loss at
         the end of the block it is unknown whether the transaction happened.
         """
+        with self._lend() as connection, connection.transaction():
+            yield connection
+
+    def fetch_one(self, statement: LiteralString, values: Mapping[str, Any]) -> tuple[Any, ...] | None:
+        """Run one statement as a transaction of its own, in one round trip; return its first row, if any.
+
+        Raises `DatabaseUnavailable` as `connection` does.
+        """
+        with self._lend() as connection:
+            return connection.execute(statement, values).fetchone()
+
+    @contextmanager
+    def _lend(self) -> Iterator[psycopg.Connection]:
         connection: psycopg.Connection | None = None
         try:
             with self._pool.connection() as connection:

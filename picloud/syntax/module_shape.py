@@ -9,7 +9,10 @@ from picloud.syntax.imports import diagnostic, required_name
 from picloud.syntax.tree import text
 
 _CONSTANTS = frozenset({"nil", "true", "false", "number", "string", "function_definition", "identifier"})
-_OPERATIONS = frozenset({"unary_expression", "binary_expression", "parenthesized_expression"})
+_COMPOSED = frozenset(
+    {"unary_expression", "binary_expression", "parenthesized_expression", "table_constructor", "field"}
+    | {"dot_index_expression", "bracket_index_expression"}
+)
 _IGNORED = frozenset({"comment", "empty_statement", ";", "hash_bang_line"})
 _RULE = "a module holds functions, constants, require and a final return only"
 
@@ -104,12 +107,7 @@ class _Shape:
             node = pending.pop()
             if node.type in _CONSTANTS or node.type == "comment":
                 continue
-            if (
-                node.type in _OPERATIONS
-                or node.type == "table_constructor"
-                or node.type == "field"
-                or node.type in ("dot_index_expression", "bracket_index_expression")
-            ):
+            if node.type in _COMPOSED:
                 pending.extend(node.named_children)
             elif node.type == "function_call" and required_name(node) is not None:
                 continue
