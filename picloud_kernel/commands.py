@@ -75,11 +75,11 @@ class Commands:
 
     def _published_text(self, published: Published) -> str:
         release = published.release
-        created = ", created just now" if published.created_app else ""
+        is_new = "; the app is new" if published.created_app else ""
         tests = len(published.tests)
         passed = f"\n{tests} {'test' if tests == 1 else 'tests'} passed." if tests else ""
         return (
-            f"Release {release.number} of the app {self._session.app_name}{created} is live.\n"
+            f"Release {release.number} of the app {self._session.app_name} is live{is_new}.\n"
             f"{plan_text(published.plan)}{passed}"
         )
 

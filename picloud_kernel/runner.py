@@ -19,10 +19,15 @@ class Runner:
         self._commands = commands
         self._show = show
         self._sources: dict[str, str] = {}
+        self._tests: dict[str, str] = {}
 
     def source_of(self, script: str) -> str | None:
-        """Return the text of a script run or defined in this session."""
-        return self._sources.get(script)
+        """Return the text of a script, test or scratch cell of this session.
+
+        None for others, and for a name that a script and a test share: an error names it without saying which.
+        """
+        texts = {texts[script] for texts in (self._sources, self._tests) if script in texts}
+        return texts.pop() if len(texts) == 1 else None
 
     def run(self, cell: Cell, name: str) -> Bundle | None:
         """Run the cell and return its value's display, if it has one; `name` is what tracebacks call a scratch cell.
@@ -61,7 +66,7 @@ class Runner:
         self._show(Bundle({"text/plain": f"endpoint {cell.script.name}: draft, answers {where}"}))
 
     def _test(self, cell: TestCell) -> None:
-        self._sources[cell.test.name] = cell.test.source
+        self._tests[cell.test.name] = cell.test.source
         self._session.app.define_test(cell.test)
         result = self._session.app.test(cell.test)
         if not result.passed:

@@ -228,7 +228,7 @@ def test_define_call_and_publish(kernel: Kernel, app: str) -> None:
     assert "draft, not published yet" in kernel.succeeds("%scripts").text
 
     published = kernel.succeeds('%publish -m "first"').text
-    assert f"Release 1 of the app {app}, created just now is live." in published
+    assert f"Release 1 of the app {app} is live; the app is new." in published
     for line in ("+ module greet", "+ endpoint hello", "+ route GET /hello/:name", "1 test passed."):
         assert line in published
     assert f"GET  http://127.0.0.1:8799/run/{app}/hello/:name" in published
