@@ -5,11 +5,12 @@ from __future__ import annotations
 import click
 
 from picloud.cli.session import open_session
+from picloud.model.app import check_app_name
 
 FIRST_ERROR_STATUS = 400
 
 
-@click.command()
+@click.command("call")
 @click.argument("method")
 @click.argument("target", metavar="PATH")
 @click.option("--app", "app_name", required=True, help="The app to call.")
@@ -21,9 +22,10 @@ def call(method: str, target: str, app_name: str, json_body: str | None) -> None
     """
     headers = {"content-type": "application/json"} if json_body is not None else {}
     with open_session() as platform:
+        platform.apps.get(check_app_name(app_name))
         interactive = platform.interactive(app_name, write=lambda text: click.echo(text, nl=False, err=True))
         response = interactive.call(method.upper(), target, body=(json_body or "").encode(), headers=headers)
-    click.get_binary_stream("stdout").write(response.body + (b"" if response.body.endswith(b"\n") else b"\n"))
+    click.echo(response.body, nl=bool(response.body) and not response.body.endswith(b"\n"))
     if response.status >= FIRST_ERROR_STATUS:
         click.echo(f"picloud: the endpoint answered with status {response.status}.", err=True)
         raise click.exceptions.Exit(1)

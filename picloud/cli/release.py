@@ -35,7 +35,10 @@ def rollback(number: int, app_name: str, as_json: bool) -> None:
     """Publish an earlier release again, as a new one."""
     with open_session() as platform:
         published = platform.publisher.rollback(app_name, number, author=author())
+    live = published.release.number
     if as_json:
-        print_json({"app": app_name, "release": published.release.number, "rolled_back_to": number})
+        print_json({"app": app_name, "release": live, "rolled_back_to": number})
+    elif published.plan.changes_anything:
+        click.echo(f"Release {live} of {app_name} is live; it is release {number} again.")
     else:
-        click.echo(f"Release {published.release.number} of {app_name} is live; it is release {number} again.")
+        click.echo(f"Nothing changes: release {live} of {app_name} is live and equal to release {number}.")

@@ -12,7 +12,10 @@ from picloud.cli.session import json_option, open_session, print_json, print_tab
 from picloud.model.principal import Scope
 
 if TYPE_CHECKING:
-    from picloud.model.app import App
+    from collections.abc import Mapping
+
+    from picloud.model.app import App, AppId
+    from picloud.model.token import AccessToken
     from picloud.platform import Platform
 
 _app_option = click.option("--app", "app_name", help="The app the token opens.")
@@ -75,24 +78,19 @@ def list_tokens(app_name: str | None, as_json: bool) -> None:
         app = _app(platform, app_name)
         tokens = platform.tokens.list(app.id if app else None)
         names = {known.id: known.name for known in platform.apps.list()}
-    rows = [
-        {
-            "name": found.name,
-            "app": names.get(found.app_id) if found.app_id else None,
-            "scopes": sorted(found.scopes),
-            "created_at": found.created_at,
-            "expires_at": found.expires_at,
-        }
-        for found in tokens
-    ]
     if as_json:
-        print_json(rows)
+        print_json([_token_json(found, names) for found in tokens])
     else:
-        titles = ("NAME", "APP", "SCOPES", "EXPIRES")
-        print_table(
-            titles,
-            [(r["name"], r["app"] or "(instance)", " ".join(r["scopes"]), r["expires_at"] or "never") for r in rows],
-        )
+        rows = [
+            (
+                found.name,
+                _owner(found, names) or "(instance)",
+                " ".join(sorted(found.scopes)),
+                found.expires_at or "never",
+            )
+            for found in tokens
+        ]
+        print_table(("NAME", "APP", "SCOPES", "EXPIRES"), rows)
 
 
 @token.command()
@@ -107,6 +105,20 @@ def revoke(name: str, app_name: str | None, instance: bool) -> None:
     with open_session() as platform:
         TokenAdministration(platform.tokens).revoke(name, app=_app(platform, app_name))
     click.echo(f"Revoked token {name}.")
+
+
+def _token_json(found: AccessToken, names: Mapping[AppId, str]) -> dict[str, object]:
+    return {
+        "name": found.name,
+        "app": _owner(found, names),
+        "scopes": sorted(found.scopes),
+        "created_at": found.created_at,
+        "expires_at": found.expires_at,
+    }
+
+
+def _owner(found: AccessToken, names: Mapping[AppId, str]) -> str | None:
+    return names.get(found.app_id) if found.app_id is not None else None
 
 
 def _check_owner(app_name: str | None, instance: bool) -> None:

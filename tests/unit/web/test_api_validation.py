@@ -42,7 +42,7 @@ def test_a_source_holds_no_nul_and_has_a_limit() -> None:
 
 
 def test_a_release_needs_a_manifest_or_a_notebook_but_not_both() -> None:
-    both = {"manifest": {}, "notebook": {}}
+    both: dict[str, object] = {"manifest": {}, "notebook": {}}
     assert "either" in refused(ReleaseBody, both)
     assert "either" in refused(PlanBody, {})
 

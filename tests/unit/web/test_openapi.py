@@ -1,7 +1,7 @@
 import json
 from typing import Any
 
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from picloud.web.api.openapi import openapi_document
 from picloud.web.api.operations import OPERATIONS
