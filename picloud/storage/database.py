@@ -15,7 +15,7 @@ from typing import Any, LiteralString
 import psycopg
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 
-from picloud.errors import DatabaseUnavailable
+from picloud.errors import DatabaseUnavailable, InvalidInput
 
 _CONNECT_OPTIONS = {
     "application_name": "picloud",
@@ -97,11 +97,19 @@ class Database:
 
 
 def connect(conninfo: str) -> psycopg.Connection:
-    """Open one connection in autocommit mode, outside any pool; `DatabaseUnavailable` when nothing answers."""
+    """Open one connection in autocommit mode, outside any pool.
+
+    Raises `DatabaseUnavailable` when nothing answers, `InvalidInput` when `conninfo` is not one.
+    """
     try:
         return psycopg.connect(conninfo, autocommit=True, application_name="picloud", connect_timeout=10)
     except psycopg.OperationalError as error:
         raise DatabaseUnavailable from error
+    except psycopg.ProgrammingError:
+        # Without the cause: libpq quotes the whole URL, password included.
+        raise InvalidInput(
+            "PICLOUD_DATABASE_URL cannot be read: write postgresql://USER:PASSWORD@HOST:PORT/DATABASE."
+        ) from None
 
 
 def _means_lost(error: psycopg.Error, connection: psycopg.Connection | None) -> bool:

@@ -1,0 +1,217 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from picloud.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from conftest import Done
+
+    Picloud = Callable[..., Done]
+    Notebook = Callable[..., str]
+
+HELLO = "%%endpoint hello GET /hello/:name\nreturn { message = 'Hello, ' .. request.params.name }"
+ECHO = "%%endpoint echo POST /echo\nreturn request.json"
+BROKEN = "%%endpoint broken GET /broken\nlocal t = nil\nreturn t.x"
+
+
+def test_version(picloud: Picloud) -> None:
+    assert picloud("version").out == f"{__version__}\n"
+
+
+def test_every_command_has_help(picloud: Picloud) -> None:
+    for command in ("", "app", "call", "db", "doctor", "lab", "publish", "release", "serve", "token", "worker"):
+        done = picloud(*command.split(), "--help")
+        assert done.code == 0
+        assert done.out.startswith("Usage: picloud")
+
+
+def test_wrong_usage_is_2(picloud: Picloud) -> None:
+    assert picloud("publsh").code == 2
+    assert picloud("publish").code == 2
+    assert picloud("call", "GET", "/").code == 2
+    assert picloud("serve", "--port", "x").code == 2
+
+
+def test_apps_are_created_listed_and_deleted(picloud: Picloud) -> None:
+    assert picloud("app", "create", "blog").out == "Created app blog.\n"
+    assert picloud("app", "create", "shop", "--json").json()["name"] == "shop"
+    assert [app["name"] for app in picloud("app", "list", "--json").json()] == ["blog", "shop"]
+    assert "blog" in picloud("app", "list").out
+    assert picloud("app", "delete", "blog", "--yes").code == 0
+    again = picloud("app", "delete", "blog", "--yes")
+    assert (again.code, again.err) == (1, "picloud: There is no app 'blog'.\n")
+
+
+def test_deleting_an_app_asks_first(picloud: Picloud) -> None:
+    picloud("app", "create", "blog")
+    assert picloud("app", "delete", "blog").code == 1  # nobody says yes
+    assert len(picloud("app", "list", "--json").json()) == 1
+
+
+@pytest.mark.parametrize("name", ["Blog", "a\0b", "", "-"])
+def test_a_name_that_is_none_is_said_in_a_sentence(picloud: Picloud, name: str) -> None:
+    for command in ("create", "delete"):
+        done = picloud("app", command, "--", name)
+        assert done.code == 1
+        assert done.err.startswith("picloud: ")
+        assert "cannot name an app" in done.err
+
+
+def test_publish_creates_the_app_says_so_and_plans(picloud: Picloud, notebook: Notebook) -> None:
+    path = notebook(HELLO)
+    plan = picloud("publish", path, "--app", "blog", "--plan")
+    assert plan.code == 3
+    assert "+ endpoint hello" in plan.out
+    assert picloud("app", "list", "--json").json() == []
+    published = picloud("publish", path, "--app", "blog", "-m", "first")
+    assert published.code == 0
+    assert published.out.splitlines()[0] == "Created app blog."
+    assert "Release 1 of blog is live." in published.out
+    again = picloud("publish", path, "--app", "blog", "--plan")
+    assert (again.code, again.out) == (0, "Nothing changes.\n")
+    as_json = picloud("publish", notebook(HELLO, ECHO), "--app", "blog", "--json").json()
+    assert (as_json["release"], as_json["created_app"]) == (2, False)
+    assert as_json["plan"]["added"] == ["endpoint echo", "route POST /echo"]
+
+
+def test_publish_takes_the_app_the_notebook_names(picloud: Picloud, notebook: Notebook) -> None:
+    assert "Created app named." in picloud("publish", notebook("%app named", HELLO)).out
+    nameless = picloud("publish", notebook(HELLO))
+    assert nameless.code == 1
+    assert "--app" in nameless.err
+
+
+@pytest.mark.parametrize(
+    ("cell", "said"),
+    [
+        ("%%endpoint x GET nowhere\nreturn 1", "cell 1"),
+        ("%%endpoint x GET /x\nreturn = 1", "x:"),
+        ("%%nonsense", "cell 1"),
+    ],
+)
+def test_a_notebook_that_cannot_be_published_changes_nothing(
+    picloud: Picloud, notebook: Notebook, cell: str, said: str
+) -> None:
+    done = picloud("publish", notebook(cell), "--app", "blog")
+    assert done.code == 1
+    assert said in done.err
+    assert "Traceback" not in done.err
+    assert picloud("app", "list", "--json").json() == []
+
+
+def test_a_failing_test_stops_the_publish(picloud: Picloud, notebook: Notebook) -> None:
+    done = picloud("publish", notebook(HELLO, "%%test no\nassert(1 == 2)"), "--app", "blog")
+    assert done.code == 1
+    assert "1 of 1 tests failed" in done.err
+    assert picloud("app", "list", "--json").json() == []
+
+
+def test_a_file_that_is_no_notebook_is_said_in_a_sentence(picloud: Picloud, tmp_path: Path) -> None:
+    assert picloud("publish", str(tmp_path / "none.ipynb"), "--app", "blog").code == 1
+    (tmp_path / "text.ipynb").write_text("hello")
+    done = picloud("publish", str(tmp_path / "text.ipynb"), "--app", "blog")
+    assert (done.code, done.err.count("\n")) == (1, 1)
+
+
+def test_call_prints_the_answer(picloud: Picloud, notebook: Notebook) -> None:
+    picloud("publish", notebook(HELLO, ECHO, BROKEN), "--app", "blog")
+    assert picloud("call", "GET", "/hello/ada", "--app", "blog").out == '{"message":"Hello, ada"}\n'
+    assert picloud("call", "post", "/echo", "--app", "blog", "--json", '{"a":[1]}').out == '{"a":[1]}\n'
+    missing = picloud("call", "GET", "/nope", "--app", "blog")
+    assert (missing.code, missing.out) == (1, "")
+    broken = picloud("call", "GET", "/broken", "--app", "blog")
+    assert broken.code == 1
+    assert "broken:2" in broken.err
+    assert picloud("call", "GET", "/", "--app", "nobody").err == "picloud: There is no app 'nobody'.\n"
+
+
+def test_releases_are_listed_and_rolled_back_to(picloud: Picloud, notebook: Notebook) -> None:
+    picloud("publish", notebook(HELLO), "--app", "blog", "-m", "first")
+    picloud("publish", notebook(ECHO), "--app", "blog", "-m", "second")
+    releases = picloud("release", "list", "--app", "blog", "--json").json()
+    assert [(release["number"], release["message"]) for release in releases] == [(2, "second"), (1, "first")]
+    assert releases[0]["author"].startswith("cli:")
+    assert "second" in picloud("release", "list", "--app", "blog").out
+    assert "release 1 again" in picloud("release", "rollback", "1", "--app", "blog").out
+    assert picloud("call", "GET", "/hello/ada", "--app", "blog").code == 0
+    assert "Nothing changes" in picloud("release", "rollback", "1", "--app", "blog").out
+    assert picloud("release", "rollback", "9", "--app", "blog").code == 1
+    assert picloud("release", "rollback", "0", "--app", "blog").code == 2
+
+
+def test_tokens_are_shown_once_listed_and_revoked(picloud: Picloud) -> None:
+    picloud("app", "create", "blog")
+    made = picloud(
+        "token", "create", "--app", "blog", "--scope", "script:read", "--name", "ci", "--expires-days", "7", "--json"
+    ).json()
+    assert made["token"].startswith("pic_")
+    assert (made["app"], made["scopes"], made["name"]) == ("blog", ["script:read"], "ci")
+    listed = picloud("token", "list", "--app", "blog", "--json")
+    assert [token["name"] for token in listed.json()] == ["ci"]
+    assert made["token"] not in listed.out
+    assert {token["name"] for token in picloud("token", "list", "--json").json()} == {"ci", "instance"}
+    assert "(instance)" in picloud("token", "list").out
+    assert picloud("token", "revoke", "ci", "--app", "blog").code == 0
+    assert picloud("token", "revoke", "ci", "--app", "blog").code == 1
+
+
+def test_a_token_alone_is_on_stdout(picloud: Picloud) -> None:
+    done = picloud("token", "create", "--instance", "--scope", "script:read")
+    assert done.out.strip().startswith("pic_")
+    assert len(done.out.split()) == 1
+    assert "not shown again" in done.err
+
+
+def test_whose_token_must_be_said(picloud: Picloud) -> None:
+    assert picloud("token", "create", "--scope", "script:read").code == 2
+    assert picloud("token", "create", "--app", "a", "--instance", "--scope", "script:read").code == 2
+    assert picloud("token", "create", "--instance").code == 2
+    assert picloud("token", "create", "--instance", "--scope", "everything").code == 2
+    assert picloud("token", "create", "--app", "nobody", "--scope", "script:read").code == 1
+
+
+def test_the_database_is_found_and_up_to_date(picloud: Picloud, database_url: str) -> None:
+    assert picloud("db", "url").out.strip() == database_url
+    assert picloud("db", "migrate").out == "The schema is up to date.\n"
+    assert picloud("db", "migrate", "--json").json() == {"applied": []}
+
+
+def test_migrate_says_what_it_applied(
+    picloud: Picloud, empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PICLOUD_DATABASE_URL", empty_database_url)
+    assert "0001_base.sql" in picloud("db", "migrate", "--json").json()["applied"]
+
+
+def test_doctor_names_each_check(picloud: Picloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    checks = {finding["check"]: finding for finding in picloud("doctor", "--json").json()}
+    assert set(checks) == {"database", "migrations", "kernelspec", "data plane"}
+    assert checks["database"]["ok"]
+    assert checks["migrations"]["ok"]
+    monkeypatch.setenv("PICLOUD_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
+    sick = picloud("doctor")
+    assert sick.code == 1
+    assert "FAILED  database" in sick.out
+
+
+@pytest.mark.parametrize(("name", "value"), [("PICLOUD_PORT", "99999"), ("PICLOUD_RUN_TIMEOUT_S", "soon")])
+def test_a_setting_that_is_wrong_is_named(
+    picloud: Picloud, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    done = picloud("app", "list")
+    assert done.code == 1
+    assert done.err.startswith(f"picloud: {name}: ")
+
+
+def test_a_password_in_a_wrong_setting_is_not_printed(picloud: Picloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PICLOUD_DATABASE_URL", "postgresql://u:hunter2@[bad")
+    done = picloud("app", "list")
+    assert done.code == 1
+    assert "hunter2" not in done.out + done.err
