@@ -10,7 +10,7 @@ from picloud.web.api.operation import Operation
 from picloud.web.api.operations import OPERATIONS
 
 if TYPE_CHECKING:
-    from conftest import Answer, Client, TokenMaker
+    from tests.integration.web.conftest import Answer, Client, TokenMaker
 
 API = "/api/v1"
 VALUES = {"app": "blog", "script": "greet", "number": "1"}

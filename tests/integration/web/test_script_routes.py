@@ -13,7 +13,7 @@ from picloud.model.principal import Principal, Scope
 from picloud.platform import Platform
 
 if TYPE_CHECKING:
-    from conftest import Client, TokenMaker
+    from tests.integration.web.conftest import Client, TokenMaker
 
 
 def test_an_endpoint_answers_with_its_module_s_words(client: Client) -> None:

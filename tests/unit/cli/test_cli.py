@@ -10,7 +10,7 @@ from picloud.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import Done
+    from tests.unit.cli.conftest import Done
 
     Picloud = Callable[..., Done]
     Notebook = Callable[..., str]
