@@ -33,7 +33,7 @@ class Settings(BaseSettings):
     run_timeout_s: float = Field(default=10.0, gt=0, description="Wall-clock seconds a run may take.")
     run_memory_mb: int = Field(default=64, ge=1, description="MiB of Lua memory a run may use.")
     run_grace_s: float = Field(
-        default=5.0, gt=0, description="Seconds past its deadline after which a stuck run costs its worker process."
+        default=5.0, gt=0, description="Seconds past the longest run that a stopping process waits for runs to end."
     )
     module_import_depth_max: int = Field(default=8, ge=1, description="Levels of modules that may require each other.")
     script_cache_size: int = Field(default=256, ge=1, description="App snapshots kept per process.")

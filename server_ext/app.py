@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from typing import Any
 
@@ -88,6 +89,9 @@ class PicloudExtension(ExtensionApp):
         answers = await self._data_plane_answers()
         if not answers:
             self.log.warning("PiCloud's data plane does not answer yet; the messages above say why")
+        # Kernels inherit these: `%publish` names the URLs that really answer.
+        os.environ["JUPYTER_SERVER_URL"] = self._server.connection_url
+        os.environ["PICLOUD_PORT"] = str(self._data_plane.port)
         if self.announce:
             sys.stdout.write("\n" + "\n".join(self._urls()) + "\n\n")
             sys.stdout.flush()
