@@ -88,8 +88,10 @@ def _read(connection: psycopg.Connection, app_id: AppId, number: int | None) -> 
     if row is None:
         return None
     versions = [entry["version"] for part in ("scripts", "tests") for entry in row[5][part]]
-    sources = dict(connection.execute(_SQL["get_sources"], {"app_id": app_id, "versions": versions}).fetchall())
-    return Release(*row[:5], _from_json(row[5], sources))
+    found = connection.execute(_SQL["get_sources"], {"app_id": app_id, "versions": versions})
+    sources: dict[str, str] = dict(found.fetchall())
+    number, author, message, notebook, created_at, stored = row
+    return Release(number, author, message, notebook, created_at, _from_json(stored, sources))
 
 
 def _to_json(manifest: Manifest) -> dict[str, Any]:
