@@ -50,7 +50,7 @@ class Lab:
 @pytest.fixture
 def lab(embedded_home: Path, embedded_server: object, tmp_path: Path) -> Iterator[Lab]:
     work = tmp_path / "work"
-    shutil.copytree(NOTEBOOKS, work, ignore=shutil.ignore_patterns(".*"))
+    _copy_without_outputs(NOTEBOOKS, work)
     environment = os.environ | {
         "PICLOUD_HOME": str(embedded_home),
         "PICLOUD_PORT": "0",
@@ -61,23 +61,38 @@ def lab(embedded_home: Path, embedded_server: object, tmp_path: Path) -> Iterato
         "JUPYTERLAB_SETTINGS_DIR": str(_settings(tmp_path / "settings")),
         "JUPYTERLAB_WORKSPACES_DIR": str(tmp_path / "workspaces"),
     }
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-m", "picloud", "lab", "--no-browser", "--port", "0", "--notebook-dir", str(work)],
         env=environment,
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-    )
-    try:
-        yield _announced(process)
-    finally:
-        process.send_signal(signal.SIGTERM)
+    ) as process:
+        assert process.stdout is not None
+        lines: Queue[str] = Queue()
+        reader = threading.Thread(target=_forward, args=(process.stdout, lines))
+        reader.start()
         try:
-            process.wait(STOP_TIMEOUT_S)
+            yield _announced(lines)
         finally:
-            process.kill()
-            process.wait()
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(STOP_TIMEOUT_S)
+            finally:
+                process.kill()
+                reader.join()
+
+
+def _copy_without_outputs(source: Path, target: Path) -> None:
+    """Copy the notebooks: what the page shows afterwards was computed there."""
+    target.mkdir()
+    for path in source.glob("*.ipynb"):
+        notebook = json.loads(path.read_bytes())
+        for cell in notebook["cells"]:
+            if cell["cell_type"] == "code":
+                cell |= {"outputs": [], "execution_count": None}
+        (target / path.name).write_text(json.dumps(notebook), encoding="utf-8")
 
 
 def _settings(folder: Path) -> Path:
@@ -92,13 +107,10 @@ def _settings(folder: Path) -> Path:
     return folder
 
 
-def _announced(process: subprocess.Popen[str]) -> Lab:
-    """Read the process's output until it has named its three URLs; keep reading so that it never blocks."""
-    lines: Queue[str] = Queue()
-    assert process.stdout is not None
-    threading.Thread(target=_forward, args=(process.stdout, lines), daemon=True).start()
+def _announced(lines: Queue[str]) -> Lab:
+    """Read what the process writes until it has named its three URLs."""
     found: dict[str, str] = {}
-    seen = []
+    seen: list[str] = []
     while len(found) < 3:
         try:
             seen.append(lines.get(timeout=START_TIMEOUT_S))
@@ -126,13 +138,13 @@ def page() -> Iterator[Page]:
 
 
 def test_the_welcome_notebook_goes_live(lab: Lab, page: Page, tmp_path: Path) -> None:
-    page.goto(str(lab.lab.copy_with(path="/lab/tree")))
+    page.goto(str(lab.lab.copy_with(path="/lab")))
     expect(page.locator(".jp-LauncherCard[title*='PiCloud']").first).to_be_visible()
     page.screenshot(path=tmp_path / "launcher.png")
 
     page.goto(str(lab.lab))
     page.locator(".jp-Notebook").wait_for()
-    page.locator("[data-status='idle'], .jp-Notebook-ExecutionIndicator[data-status='idle']").first.wait_for()
+    page.get_by_text("PiCloud (Lua) | Idle").wait_for()
     page.locator(".lm-MenuBar-itemLabel", has_text=re.compile("^Run$")).click()
     page.locator("li[data-command='runmenu:run-all']").click()
 
