@@ -60,10 +60,11 @@ def response_bundle(response: Response) -> Bundle:
     plain = "\n".join([status, *headers]) + (f"\n\n{body}" if body else "")
     color = "green" if response.status < 300 else "orange" if response.status < 400 else "red"
     rows = "".join(f"<div>{html.escape(header)}</div>" for header in headers)
+    shown = f'<pre style="margin: 0.6em 0 0; padding: 0">{html.escape(body)}</pre>' if body else ""
     rich = (
+        '<div style="padding: 0.2em 0.6em">'
         f'<div style="color: var(--md-{color}-700, {color}); font-weight: 600">{html.escape(status)}</div>'
-        f'<div style="font-size: smaller; opacity: 0.75">{rows}</div>'
-        + (f'<pre style="margin-top: 0.5em">{html.escape(body)}</pre>' if body else "")
+        f'<div style="font-size: smaller; opacity: 0.75">{rows}</div>{shown}</div>'
     )
     return Bundle({"text/plain": plain, "text/html": rich})
 

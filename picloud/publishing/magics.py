@@ -114,7 +114,7 @@ MAGICS = (
     Magic(
         "%scripts",
         "",
-        "List the app's modules, endpoints and tests: drafts and live.",
+        "List the app's modules and endpoints: drafts and live.",
         "Says for each whether it is live, a draft not yet published, or changed here since.",
         "%scripts",
     ),
@@ -149,10 +149,9 @@ def nearest(name: str) -> str | None:
 
 
 def help_text() -> str:
-    """Return the table as `%help` prints it."""
-    width = max(len(magic.usage) for magic in MAGICS) + 2
-    lines = [f"{magic.usage:<{width}}{magic.help}" for magic in MAGICS]
-    return "\n".join([*lines, "", "A cell without a magic is Lua that runs at once and is never published."])
+    """Return the table as `%help` prints it, narrow enough for a notebook beside its sidebar."""
+    entries = [f"{magic.usage}\n    {magic.help}" for magic in MAGICS]
+    return "\n".join([*entries, "", "A cell without a magic is Lua that runs at once and is never published."])
 
 
 def reference_page() -> str:

@@ -21,8 +21,11 @@ def test_the_example_of_every_magic_parses(magic: Magic) -> None:
 
 @pytest.mark.parametrize("magic", MAGICS, ids=lambda magic: magic.name)
 def test_help_shows_every_magic(magic: Magic) -> None:
-    assert f"{magic.usage} " in help_text()
-    assert magic.help in help_text()
+    assert f"{magic.usage}\n    {magic.help}\n" in help_text()
+
+
+def test_help_fits_into_a_notebook() -> None:
+    assert max(map(len, help_text().splitlines())) <= 100
 
 
 def test_a_name_far_from_all_gets_no_suggestion() -> None:
