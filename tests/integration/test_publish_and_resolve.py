@@ -1,4 +1,4 @@
-"""Publishing and resolving on a real database: all or nothing, one winner, one version per run, no way to other apps."""
+"""Publishing and resolving on a real database: all or nothing, one winner, one version per run, apps apart."""
 
 from __future__ import annotations
 
