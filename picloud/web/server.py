@@ -13,6 +13,7 @@ import os
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable
 from contextlib import closing
 from functools import partial
@@ -36,6 +37,7 @@ HEADER_TIMEOUT_MS = 15_000
 DRAIN_EXTRA_S = 5
 """Beyond the longest run, for the answer to leave."""
 PROBE_INTERVAL_S = 0.02
+PARENT_GONE_REPEAT_S = 0.5
 UNSPECIFIED = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  (nothing is bound here)
 
 LOGGING: dict[str, Any] = {
@@ -99,9 +101,12 @@ def _load(load: Loader, settings: Settings) -> Application:
 def _end_with_parent() -> None:
     """Drain this worker when its parent is gone, killed without a chance to say so."""
     parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
+    if parent is None:
+        return
+    parent.join()
+    while True:  # until granian sets the worker's own handlers, the parent's inherited ones swallow the signal
         os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(PARENT_GONE_REPEAT_S)
 
 
 def _hide_environment() -> None:
