@@ -59,6 +59,7 @@ class LuaState:
         self._operations: Mapping[bytes, HostCall] = {}
         self._deadline: Deadline | None = None
         self._failure: PicloudError | None = None
+        self._crash: BaseException | None = None
         self._chunks: OrderedDict[bytes, None] = OrderedDict()
         self._lua = lupa.lua54.LuaRuntime(
             encoding=None,
@@ -96,7 +97,7 @@ class LuaState:
         `operations` are the host calls this run may make, by name.
         """
         self._operations = operations
-        self._failure = None
+        self._failure = self._crash = None
         self.runs += 1
         encoded = [argument.encode() if isinstance(argument, str) else argument for argument in arguments]
         if not self._fits(encoded):
@@ -116,6 +117,9 @@ class LuaState:
             self._operations = {}
         if not isinstance(values, tuple):
             values = (values,)
+        if self._crash is not None:
+            self.spoilt = True
+            raise self._crash
         if deadline.tripped is Trip.DEADLINE or values[:2] == (b"error", b"memory"):
             self.spoilt = True
         return values, deadline.tripped
@@ -148,6 +152,15 @@ class LuaState:
         self._collect()
 
     def _host(self, operation: bytes, *arguments: Any) -> tuple[Any, ...]:
+        try:
+            return self._answer(operation, *arguments)
+        except BaseException as error:  # lupa would give it to Lua as an object a script can catch
+            tripped = self._deadline is not None and self._deadline.tripped
+            if not (tripped and isinstance(error, lupa.lua54.LuaError)):  # a limit that ends a collection is no crash
+                self._crash = error
+            return False, b"stop"
+
+    def _answer(self, operation: bytes, *arguments: Any) -> tuple[Any, ...]:
         try:
             values = self._operations[operation](*arguments)
         except PicloudError as error:

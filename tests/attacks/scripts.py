@@ -150,7 +150,7 @@ ATTACKS = (
     Attack("json deep", "script_runtime_error", "local t={} for i=1,1e5 do t={t} end return t"),
     Attack("json cyc", "script_runtime_error", "local t={} t.t=t return t"),
     Attack("load", "invalid_response", "return load(string.rep('x=1 ',1e6))"),
-    Attack("loadrd", "memory_limit_exceeded", "return load(function() return 'x' end)"),
+    Attack("loadrd", "invalid_response", "return load(function() return 'x' end)"),
     Attack(
         "next",
         "time_limit_exceeded",

@@ -1,5 +1,5 @@
 -- Put the prelude together. Given: the raw host callback, a function that gives the other files compiled, the depth limit of imports.
--- Returns run(operation, ...), the function the hook calls at a deadline, and used() in bytes.
+-- Returns run(operation, ...) and the function the hook calls at a deadline.
 local call_host, sources, DEPTH_MAX = ...
 local OUT_OF_MEMORY = "not enough memory"
 local error, setmetatable, tostring, rawget, select = error, setmetatable, tostring, rawget, select
@@ -14,9 +14,12 @@ local function fail(code, message)
   error(setmetatable({ code = code, message = message }, error_meta), 2)
 end
 
+local LIMIT, trip, watch
+
 local function check(ok, code, message, ...)
   if ok == true then return code, message, ... end
   if code == "memory" then error(OUT_OF_MEMORY, 0) end
+  if code == "stop" then error(LIMIT, 0) end
   error(setmetatable({ code = code, message = message }, error_meta), 0)
 end
 
@@ -28,8 +31,8 @@ local function part(name, ...)
   return assert(load(sources(name), "=picloud", "b"))(...)
 end
 
-local LIMIT = setmetatable({}, { __name = "limit", __metatable = false, __tostring = function() return "a limit of the run" end })
+LIMIT, trip, watch = part("interrupt")
 local json = part("json", fail)
-local new_environment, copy, trip = part("sandbox", LIMIT, part("pattern"))
+local new_environment, copy = part("sandbox", LIMIT, trip, watch, part("pattern", watch))
 json.reset()
 return part("run", host, new_environment, copy, json, fail, error_meta, LIMIT, DEPTH_MAX), trip

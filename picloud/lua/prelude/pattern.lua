@@ -1,10 +1,14 @@
 -- Lua patterns without surprises: Lua's own C matcher while its worst case is short, and the same matching written in Lua,
--- which a deadline can interrupt, where it is not. Returns find, match, gmatch, gsub.
+-- which a deadline can interrupt, where it is not. Given: watch, which raises past the deadline. Returns find, match, gmatch, gsub.
+local watch = ...
 local byte, char, find, gmatch, gsub, match, sub = string.byte, string.char, string.find, string.gmatch, string.gsub, string.match, string.sub
-local error, type, tostring, tointeger, concat, unpack = error, type, tostring, math.tointeger, table.concat, table.unpack
+local error, type, tostring, tointeger, max, concat, unpack = error, type, tostring, math.tointeger, math.max, table.concat, table.unpack
 
 local STEPS_MAX = 10000000 -- basic steps one call in C may take: about 30 ms
+local ITEM_LENGTH = 32 -- bytes of pattern that count as one step: a long class is read anew for each character
 local CACHE_MAX = 200
+local CACHED_LENGTH_MAX = 200 -- of a pattern: what is kept outlives the run
+local WATCHED_STEPS = 100000 -- from which a call in C is worth a look at the deadline
 
 -- Parsing: a pattern is a list of items. What a single-character class matches is asked of the C matcher, so it is the same.
 
@@ -15,6 +19,7 @@ local function set_of(text)
   if set then return set end
   set = {}
   for code = 0, 255 do set[code] = find(char(code), "^" .. text) ~= nil end
+  if #text > CACHED_LENGTH_MAX then return set end
   if set_count >= CACHE_MAX then sets, set_count = {}, 0 end
   sets[text], set_count = set, set_count + 1
   return set
@@ -36,7 +41,7 @@ local function class_end(p, at)
 end
 
 local function parse(p)
-  local items, at, retries, balanced = {}, 1, 0, false
+  local items, at, retries = {}, 1, 0
   local anchored = sub(p, 1, 1) == "^"
   if anchored then at = 2 end
   local opened, level = {}, 0
@@ -58,13 +63,13 @@ local function parse(p)
       item, at = { kind = "end" }, at + 1
     elseif two == "%b" then
       if at + 3 > #p then error("malformed pattern (missing arguments to '%b')", 0) end
-      item, at, balanced = { kind = "balance", first = byte(p, at + 2), last = byte(p, at + 3) }, at + 4, true
+      item, at, retries = { kind = "balance", first = byte(p, at + 2), last = byte(p, at + 3) }, at + 4, retries + 1
     elseif two == "%f" then
       if sub(p, at + 2, at + 2) ~= "[" then error("missing '[' after '%f' in pattern", 0) end
       local stop = class_end(p, at + 2)
       item, at = { kind = "frontier", set = set_of(sub(p, at + 2, stop - 1)) }, stop
     elseif find(two, "^%%%d") then
-      item, at = { kind = "back", capture = byte(two, 2) - 48 }, at + 2
+      item, at, retries = { kind = "back", capture = byte(two, 2) - 48 }, at + 2, retries + 1 -- it compares up to the whole text
       if item.capture == 0 or item.capture > level then error("invalid capture index %" .. item.capture, 0) end
     else
       local stop = class_end(p, at)
@@ -83,7 +88,7 @@ local function parse(p)
   end
   if #opened > 0 then error("unfinished capture", 0) end
   if level > 32 then error("too many captures", 0) end
-  return { items = items, anchored = anchored, captures = level, exponent = retries + (anchored and 0 or 1), balanced = balanced }
+  return { items = items, anchored = anchored, captures = level, exponent = retries + (anchored and 0 or 1) }
 end
 
 local patterns, pattern_count = {}, 0
@@ -92,6 +97,7 @@ local function parsed(p)
   local known = patterns[p]
   if known then return known end
   known = parse(p)
+  if #p > CACHED_LENGTH_MAX then return known end
   if pattern_count >= CACHE_MAX then patterns, pattern_count = {}, 0 end
   patterns[p], pattern_count = known, pattern_count + 1
   return known
@@ -194,11 +200,19 @@ end
 -- Whether C may do it. A pattern C would refuse is given to C, for its message.
 local function quick(s, p)
   if type(s) ~= "string" or type(p) ~= "string" then return true end
-  local n = #s
-  if not find(p, "[%^$*+?.()[%]%%-]") then return n * #p <= STEPS_MAX end
-  local known = parsed(p)
-  local cost = known.exponent > 1 and n ^ known.exponent or n * #p
-  return cost <= STEPS_MAX and not (known.balanced and n * n > STEPS_MAX)
+  local n, cost = #s, nil
+  if not find(p, "[%^$*+?.()[%]%%-]") then
+    cost = n * #p
+  else
+    local exponent = parsed(p).exponent
+    cost = exponent > 1 and (n + 1) ^ exponent * max(1, #p / ITEM_LENGTH) or n * #p
+  end
+  if cost > WATCHED_STEPS then watch() end
+  return cost <= STEPS_MAX
+end
+
+local function text_of(value) -- numbers are text here
+  return type(value) == "number" and tostring(value) or value
 end
 
 local function start_of(s, init)
@@ -220,9 +234,13 @@ local function find_plain(s, text, init)
 end
 
 local function safe_find(s, p, init, plain)
+  s, p = text_of(s), text_of(p)
   local literal = plain or (type(p) == "string" and not find(p, "[%^$*+?.()[%]%%-]"))
   if literal then
-    if type(s) ~= "string" or type(p) ~= "string" or #s * #p <= STEPS_MAX or #p <= 16 then return find(s, p, init, plain) end
+    if type(s) ~= "string" or type(p) ~= "string" or #s * #p <= STEPS_MAX or #p <= 16 then
+      if type(s) == "string" and #s > WATCHED_STEPS then watch() end
+      return find(s, p, init, plain)
+    end
     local at = start_of(s, init)
     return at and find_plain(s, p, at) or (not at and find(s, p, init, plain) or nil)
   end
@@ -239,6 +257,7 @@ local function safe_find(s, p, init, plain)
 end
 
 local function safe_match(s, p, init)
+  s, p = text_of(s), text_of(p)
   if quick(s, p) then return match(s, p, init) end
   local at = start_of(s, init)
   if not at then return match("", p, init) end
@@ -252,6 +271,7 @@ end
 
 -- In gmatch and gsub an empty match right after the last match does not count, as in Lua 5.4.
 local function safe_gmatch(s, p, init)
+  s, p = text_of(s), text_of(p)
   if type(p) == "string" and sub(p, 1, 1) == "^" then p = "%" .. p end -- '^' is no anchor there
   if quick(s, p) then return gmatch(s, p, init) end
   local known = parsed(p)
@@ -290,6 +310,7 @@ local function replaced(replacement, kind, whole, values)
 end
 
 local function safe_gsub(s, p, replacement, limit)
+  s, p = text_of(s), text_of(p)
   local kind = type(replacement)
   if kind == "number" then replacement, kind = tostring(replacement), "string" end
   if quick(s, p) or (kind ~= "string" and kind ~= "table" and kind ~= "function") then return gsub(s, p, replacement, limit) end

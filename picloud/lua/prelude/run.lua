@@ -13,6 +13,7 @@ local char, utf8len, mathtype, randomseed = string.char, utf8.len, math.type, ma
 local chunks = {} -- version -> factory(env) -> function
 local loaded, mains, namespaces -- of the current run
 local HOST_SOURCE = "=picloud"
+local MESSAGE_MAX = 8192 -- bytes of an error's message that leave the state
 
 -- errors --------------------------------------------------------------------------------------------------------
 
@@ -35,7 +36,10 @@ local function frames()
 end
 
 local function describe(e)
-  if type(e) == "string" then return "", (gsub(e, "^picloud:%d+: ", "")) end
+  if type(e) == "string" then
+    if #e > MESSAGE_MAX then e = sub(e, 1, MESSAGE_MAX) .. "..." end
+    return "", (gsub(e, "^picloud:%d+: ", ""))
+  end
   if type(e) == "table" then
     local message = rawget(e, "message")
     if getmetatable(e) == error_meta then return tostring(rawget(e, "code")), tostring(message) end
@@ -184,8 +188,10 @@ end
 
 function lazy.cookies(request)
   local cookies = {}
-  for name, value in gmatch(request.headers.cookie or "", "([^=;%s]+)=([^;]*)") do
-    if cookies[name] == nil then cookies[name] = value end
+  for pair in gmatch(tostring(request.headers.cookie or ""), "[^;]+") do -- linear in what a client may send
+    local at = find(pair, "=", 1, true)
+    local name = at and match(sub(pair, 1, at - 1), "^%s*(%S+)$")
+    if name and cookies[name] == nil then cookies[name] = sub(pair, at + 1) end
   end
   return cookies
 end
@@ -201,20 +207,21 @@ local request_meta = {
   end,
 }
 
-local function pairs_from(n, at, ...)
+local function pairs_from(n, at, flat)
   local t = {}
   for i = at, at + 2 * n - 2, 2 do
-    local key, value = select(i, ...)
-    if t[key] == nil then t[key] = value end
+    local key = flat[i]
+    if t[key] == nil then t[key] = flat[i + 1] end
   end
   return t
 end
 
 local function new_request(method, path, id, app, principal, body, params, query, headers, ...)
   local request = { method = method, path = path, id = id, app = app, body = body, principal = principal or nil }
-  request.params = pairs_from(params, 1, ...)
-  request.query = pairs_from(query, 1 + 2 * params, ...)
-  request.headers = pairs_from(headers, 1 + 2 * (params + query), ...)
+  local flat = { ... }
+  request.params = pairs_from(params, 1, flat)
+  request.query = pairs_from(query, 1 + 2 * params, flat)
+  request.headers = pairs_from(headers, 1 + 2 * (params + query), flat)
   return setmetatable(request, request_meta)
 end
 
@@ -289,6 +296,9 @@ local function answer(body, status, headers)
   if type(body) == "string" then kind = given or kind or text_kind(body)
   elseif body == nil then body, status, kind = "", status or 204, given or ""
   else body, kind = json.encode(body), given or "application/json" end
+  if type(kind) ~= "string" or find(kind, "%c") then
+    fail("invalid_response", "the content type must be text without control characters")
+  end
   status = status or 200
   if mathtype(status) ~= "integer" or status < 200 or status > 599 then
     fail("invalid_response", "the status must be an integer from 200 to 599, got " .. sub(tostring(status), 1, 40))
@@ -355,7 +365,7 @@ local checks = {
   is_a = { function(value, kind) return type(value) == kind end, "to be of type" },
   matches = { function(value, pattern) return type(value) == "string" and (value):find(pattern) ~= nil end, "to match" },
   contains = { function(value, item)
-    if type(value) == "string" then return find(value, item, 1, true) ~= nil end
+    if type(value) == "string" then return (value):find(item, 1, true) ~= nil end
     if type(value) ~= "table" then return false end
     for _, other in next, value do if same(other, item, 1) then return true end end
     return false
@@ -383,7 +393,7 @@ local function test_functions()
       if rawequal(e, LIMIT) or e == OUT_OF_MEMORY then error(e, 0) end
       if ok then error("expected the function to raise an error", 2) end
       local _, message = describe(e)
-      if text and not find(message, text, 1, true) then
+      if text and not (message):find(text, 1, true) then
         error("expected an error with " .. show(text) .. ", got " .. show(message), 2)
       end
       return expectation
@@ -393,6 +403,9 @@ local function test_functions()
   local function call(method, target, options)
     options = options or {}
     local body = options.json ~= nil and json.encode(options.json) or options.body or ""
+    if type(method) ~= "string" or type(target) ~= "string" or type(body) ~= "string" then
+      error("call: expected a method, a path and { json = ..., body = text, headers = {...} }", 2)
+    end
     local lines = header_lines(options.headers)
     if options.json ~= nil then lines = lines .. (lines ~= "" and "\n" or "") .. "content-type\napplication/json" end
     local status, kind, text, headers = host("call", method, target, body, lines)

@@ -1,20 +1,23 @@
 -- The functions scripts get, made so that no call in C runs long and no error of a limit is caught.
--- Given: the error that no script may catch (the memory error is Lua's own string), and the pattern functions.
--- Returns new_environment() -> a table of fresh copies (nothing is shared between runs), and what the prelude itself needs.
-local LIMIT, find, match, gmatch, gsub = ...
+-- Given: what interrupt.lua makes (the memory error is Lua's own string), and the pattern functions.
+-- Returns new_environment() -> a table of fresh copies (nothing is shared between runs), and the function that copies a table.
+local LIMIT, trip, watch, find, match, gmatch, gsub = ...
 local OUT_OF_MEMORY = "not enough memory"
 
-local pcall, xpcall, error, load, select, type, next, tostring = pcall, xpcall, error, load, select, type, next, tostring
+local pcall, xpcall, error, load, select, type, next = pcall, xpcall, error, load, select, type, next
+local tonumber, tostring = tonumber, tostring
 local rawget, rawset, rawlen, rawequal, setmetatable = rawget, rawset, rawlen, rawequal, setmetatable
-local getmetatable, sethook, gethook, getinfo = debug.getmetatable, debug.sethook, debug.gethook, debug.getinfo
+local getmetatable, sethook, getinfo = debug.getmetatable, debug.sethook, debug.getinfo
 local create, resume, status, close, running = coroutine.create, coroutine.resume, coroutine.status, coroutine.close, coroutine.running
 local rep, sub = string.rep, string.sub
 local tointeger = math.tointeger
-local main = running()
 
 local SORT_MAX = 20000 -- items C may sort without calling back into Lua
-local SOURCE_MAX = 1024 * 1024
-local COROUTINE_STEPS = 1000
+local SORT_BYTES_MAX = 10000000 -- bytes it may compare while it does
+local SHIFT_MAX = 1000000 -- items one insert or remove in C may move; a crafted table has a length of 2^62
+local SOURCE_MAX = 64 * 1024 -- what load takes: Lua's compiler is quadratic in places and has no hook
+local LONG = 64 * 1024 -- bytes from which a call in C is worth a look at the deadline
+local COROUTINE_STEPS = 250
 
 local function uncatchable(e)
   return rawequal(e, LIMIT) or e == OUT_OF_MEMORY
@@ -38,16 +41,6 @@ end
 
 -- coroutines: each has a hook of its own, which looks whether the main one was tripped -----------------------------
 
-local function trip() error(LIMIT, 0) end
-
-local function watch()
-  local _, _, count = gethook(main)
-  if count == 1 then
-    sethook(trip, "", 1)
-    error(LIMIT, 0)
-  end
-end
-
 local stopped = setmetatable({}, { __mode = "k" }) -- coroutines ended by a limit: closing them would run script code unwatched
 
 local function safe_create(f)
@@ -65,6 +58,7 @@ local function after_resume(co, ok, e, ...)
 end
 
 local function safe_resume(co, ...)
+  watch() -- a tree of coroutines does much while none of them takes COROUTINE_STEPS
   return after_resume(co, resume(co, ...))
 end
 
@@ -96,8 +90,20 @@ end
 -- strings ---------------------------------------------------------------------------------------------------------
 
 local function safe_rep(s, n, sep)
-  if s == "" and (sep == nil or sep == "") and type(n) == "number" and n > 1 then n = 1 end
+  local count = tonumber(n)
+  if count and count > 1 then
+    if s == "" and (sep == nil or sep == "") and count % 1 == 0 then n = 1
+    elseif type(s) == "string" and #s * count > LONG then watch() end
+  end
   return rep(s, n, sep)
+end
+
+-- The same function, which looks at the deadline before it reads a long string.
+local function watched(f)
+  return function(s, ...)
+    if type(s) == "string" and #s > LONG then watch() end
+    return f(s, ...)
+  end
 end
 
 -- tables: plain tables are as large as the memory limit allows; objects with metamethods go the slow, watched way --------
@@ -135,7 +141,7 @@ local function safe_move(a, f, e, t, b)
 end
 
 local function safe_insert(t, ...)
-  if not is_object(t) then return table_insert(t, ...) end
+  if type(t) ~= "table" or (not is_object(t) and (select("#", ...) == 1 or rawlen(t) <= SHIFT_MAX)) then return table_insert(t, ...) end
   local n = #t
   if select("#", ...) == 1 then t[n + 1] = (...) return end
   local at, value = ...
@@ -146,7 +152,7 @@ local function safe_insert(t, ...)
 end
 
 local function safe_remove(t, ...)
-  if not is_object(t) then return table_remove(t, ...) end
+  if type(t) ~= "table" or (not is_object(t) and (select("#", ...) == 0 or rawlen(t) <= SHIFT_MAX)) then return table_remove(t, ...) end
   local n = #t
   if select("#", ...) == 0 then
     if n == 0 then return t[0] end
@@ -164,14 +170,25 @@ end
 
 local function less(a, b) return a < b end
 
+local function longest(t, n)
+  local most = 0
+  for i = 1, n do
+    local item = rawget(t, i)
+    if type(item) == "string" and #item > most then most = #item end
+  end
+  return most
+end
+
 local function safe_sort(t, compare)
-  if type(t) == "table" and #t > SORT_MAX then
-    if compare == nil then compare = less
-    elseif type(compare) == "function" and getinfo(compare, "S").what == "C" then
+  if type(t) == "table" then
+    local n = #t
+    if type(compare) == "function" and getinfo(compare, "S").what == "C" then
       local native = compare
-      compare = function(a, b) return native(a, b) end
+      compare = function(a, b) return native(a, b) end -- so that a hook sees every comparison
+    elseif compare == nil and (n > SORT_MAX or is_object(t) or n * 15 * longest(t, n) > SORT_BYTES_MAX) then
+      compare = less
     end
-    if is_object(t) then error("sort: copy an object of more than " .. SORT_MAX .. " items into a plain table first", 2) end
+    if n > SORT_MAX and is_object(t) then error("sort: copy an object of more than " .. SORT_MAX .. " items into a plain table first", 2) end
   end
   return table_sort(t, compare)
 end
@@ -185,9 +202,9 @@ end
 
 local string_functions = {
   byte = string.byte, char = string.char, find = find, format = string.format, gmatch = gmatch,
-  gsub = gsub, len = string.len, lower = string.lower, match = match, pack = string.pack,
-  packsize = string.packsize, rep = safe_rep, reverse = string.reverse, sub = string.sub, unpack = string.unpack,
-  upper = string.upper,
+  gsub = gsub, len = string.len, lower = watched(string.lower), match = match, pack = string.pack,
+  packsize = string.packsize, rep = safe_rep, reverse = watched(string.reverse), sub = string.sub, unpack = string.unpack,
+  upper = watched(string.upper),
 }
 local string_meta = getmetatable("")
 string_meta.__index = string_functions
@@ -204,6 +221,7 @@ local coroutine_functions = {
 local math_functions, utf8_functions = {}, {}
 for name, value in next, math do math_functions[name] = value end
 for name, value in next, utf8 do utf8_functions[name] = value end
+utf8_functions.len = watched(utf8.len)
 local os_functions = { clock = os.clock, date = os.date, difftime = os.difftime, time = os.time }
 
 local base_functions = {
@@ -245,4 +263,4 @@ local function new_environment()
   return env
 end
 
-return new_environment, copy, trip
+return new_environment, copy

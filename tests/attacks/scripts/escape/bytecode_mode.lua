@@ -1,0 +1,2 @@
+-- expect: ok "nil"
+return tostring((load("return 1", "x", "b")))

@@ -1,0 +1,2 @@
+-- expect: invalid_response
+local r = response.bytes("x") r.kind = {} return r

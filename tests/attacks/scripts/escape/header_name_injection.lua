@@ -1,0 +1,2 @@
+-- expect: invalid_response
+return "x", 200, { ["x-a: b\r\nc"] = "d" }

@@ -1,0 +1,2 @@
+-- expect: ok "false"
+return tostring((pcall(load("return io", "x", "t", nil))))

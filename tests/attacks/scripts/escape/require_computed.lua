@@ -1,0 +1,3 @@
+-- expect: module_not_found
+local name = "gre" .. "et"
+return _G["req" .. "uire"](name).hello()

@@ -1,0 +1,2 @@
+-- expect: module_not_found
+return load("return require('greet')")().hello()

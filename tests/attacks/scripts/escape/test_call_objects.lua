@@ -1,0 +1,2 @@
+-- expect: script_runtime_error as test
+call({}, setmetatable({}, { __tostring = function() return "/" end }), { body = {} })

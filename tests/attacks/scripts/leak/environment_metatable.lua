@@ -1,0 +1,3 @@
+-- expect: ok
+setmetatable(_G, { __index = function() return "leaked" end, __newindex = function() end })
+return "x"

@@ -1,0 +1,5 @@
+-- expect: ok
+local greet = require("greet")
+greet.hello = function() return "hacked" end
+greet.leaked = 1
+return "x"

@@ -1,0 +1,2 @@
+-- expect: memory_limit_exceeded
+while true do coroutine.resume(coroutine.create(function() return ("x"):rep(1e9) end)) end

@@ -1,0 +1,2 @@
+-- expect: ok|memory_limit_exceeded
+return ("x"):rep(4000000)

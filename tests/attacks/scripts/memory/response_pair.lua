@@ -1,0 +1,2 @@
+-- expect: ok|memory_limit_exceeded
+return response.json({ a = ("x"):rep(2500000) })

@@ -1,0 +1,2 @@
+-- expect: time_limit_exceeded
+coroutine.wrap(function() while true do end end)()

@@ -1,0 +1,7 @@
+-- expect: time_limit_exceeded
+-- No metatable at all: a table whose border Lua finds at 2^61.
+local t = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16 }
+t[17], t[32], t[33] = 1, 1, 1
+for k = 6, 61 do t[1 << k] = 1 end
+if #t < 1 << 40 then error("the table is not long: " .. #t) end
+table.insert(t, 1, 0)

@@ -1,0 +1,2 @@
+-- expect: time_limit_exceeded
+load(function() while true do end end)

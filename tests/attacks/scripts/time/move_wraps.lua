@@ -1,0 +1,2 @@
+-- expect: script_runtime_error|time_limit_exceeded
+table.move({}, math.mininteger, math.maxinteger, 1)

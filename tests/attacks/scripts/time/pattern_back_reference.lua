@@ -1,0 +1,2 @@
+-- expect: time_limit_exceeded
+return (("a"):rep(20000):find("(.*)%1%1b"))

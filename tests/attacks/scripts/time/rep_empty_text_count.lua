@@ -1,0 +1,2 @@
+-- expect: ok ""
+return string.rep("", "9007199254740992", "")

@@ -1,0 +1,2 @@
+-- expect: time_limit_exceeded
+repeat until false
