@@ -67,9 +67,13 @@ class Executor:
     def test(
         self, app: App, script: LinkedScript, source: ScriptSource, call: HostCall, write: Write | None = None
     ) -> int:
-        """Run one test; return how many assertions it made, raise `ScriptError` when one failed."""
-        calls = _log_calls(app, script, script.script.name, write) | {b"call": call}
+        """Run one test; return how many assertions it made, raise `ScriptError` when one failed.
+
+        `call` also gets the seconds the test has left, as its first argument.
+        """
         with self._borrow(app.id) as state:
+            calls = _log_calls(app, script, script.script.name, write)
+            calls[b"call"] = lambda *arguments: call(state.remaining_s, *arguments)
             values = self._run(state, b"test", script, source, calls)
         return int(values[1])
 
@@ -91,13 +95,6 @@ class Executor:
             running = list(self._running)
         for state in running:
             state.interrupt()
-
-    @property
-    def remaining_s(self) -> float:
-        """Seconds left of the shortest run under way; the whole limit when none is."""
-        with self._lock:
-            running = list(self._running)
-        return min((state.remaining_s for state in running), default=self.limits.timeout_s)
 
     def _run(
         self, state: LuaState, operation: bytes, script: LinkedScript, source: ScriptSource,

@@ -70,13 +70,13 @@ def run_test(
 ) -> TestResult:  # fmt: skip
     """Run one test; a script's error is its result, `PlatformError` and `InvalidScript` are raised."""
 
-    def call(method: bytes, target: bytes, body: bytes, header_lines: bytes) -> tuple[Scalar, ...]:
+    def call(left_s: float, method: bytes, target: bytes, body: bytes, header_lines: bytes) -> tuple[Scalar, ...]:
         fields = header_lines.decode("utf-8", "replace").split("\n") if header_lines else []
         return _answer(
             lambda: call_endpoint(
                 executor, app, source, routes, method.decode("utf-8", "replace"), target.decode("utf-8", "replace"),
                 body=body, headers=dict(zip(fields[::2], fields[1::2], strict=True)),
-                timeout_s=executor.remaining_s, write=write,
+                timeout_s=left_s, write=write,
             )
         )  # fmt: skip
 

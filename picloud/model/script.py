@@ -11,7 +11,8 @@ from picloud.errors import InvalidInput
 
 MODULE_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]{0,63}", re.ASCII)
 SCRIPT_NAME = re.compile(r"[^\s/\x00-\x1f\x7f](?:[^\x00-\x1f\x7f/]{0,126}[^\s/\x00-\x1f\x7f])?")
-SOURCE_MAX_BYTES = 1024 * 1024
+SOURCE_MAX_BYTES = 256 * 1024
+"""Lua's compiler is quadratic in places and cannot be interrupted: this keeps the worst text below a second."""
 
 RESERVED_MODULE_NAMES = frozenset(
     {"kv", "docs", "dead_letters", "log", "regex", "random", "time", "json", "base64", "hex", "url", "http"}

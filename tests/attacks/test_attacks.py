@@ -123,7 +123,9 @@ def test_there_are_attacks() -> None:
 
 
 @pytest.mark.timeout(60)
-@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.relative_to(HERE / "scripts").with_suffix("").as_posix())
+@pytest.mark.parametrize(
+    "path", SCRIPTS, ids=lambda path: path.relative_to(HERE / "scripts").with_suffix("").as_posix()
+)
 def test_attack(arena: Arena, path: Path) -> None:
     attack = read_attack(path)
     answer = arena.fight(

@@ -1,4 +1,4 @@
-"""Runs hostile scripts, one JSON line in, one out; a process of its own, so that a hang or an abort is seen from outside."""
+"""Runs hostile scripts, one JSON line in, one out; a process of its own, so that a hang or abort shows from outside."""
 
 from __future__ import annotations
 

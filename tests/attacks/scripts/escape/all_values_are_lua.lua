@@ -11,7 +11,7 @@ local function walk(value, path)
   for k, v in next, value do walk(k, path .. "<key>") walk(v, path .. "." .. tostring(k)) end
 end
 walk(_G, "_G") walk(_ENV, "_ENV") walk(request, "request") walk(response, "response")
-for _, f in ipairs({ json.decode, require, print, log.info, response.html, setmetatable, coroutine.resume, load }) do
+for _, f in ipairs({ json.decode, _G["require"], print, log.info, response.html, setmetatable, coroutine.resume, load }) do
   local ok, e = pcall(f, {})
   walk(e, "error")
   ok, e = pcall(f)

@@ -1,3 +1,2 @@
 -- expect: script_runtime_error
-rawset(json.null, "leaked", 1)
 json.null.leaked = 1

@@ -15,6 +15,6 @@ while size >= 16 do
 end
 while true do
   pcall(print, "a")
-  pcall(require, "greet")
+  pcall(_G["require"], "greet")
   hold[#hold + 1] = {}
 end

@@ -1,2 +1,2 @@
 -- expect: module_not_found|memory_limit_exceeded
-return require(("x"):rep(3000000))
+return _G["require"](("x"):rep(3000000))
