@@ -26,6 +26,8 @@ HostCall = Callable[..., tuple[Scalar, ...]]
 _MARGIN_BYTES: Final = 64 * 1024
 """Memory kept free when a value is handed to Lua, for what Lua itself allocates around it."""
 
+_OUT_OF_MEMORY: Final = (b"error", b"memory", b"", b"", 0, b"")
+
 _SETUP: Final = b"""
 local init, host, sources, depth = ...
 local run, trip = assert(load(init, "=picloud", "b"))(host, sources, depth)
@@ -102,15 +104,17 @@ class LuaState:
         encoded = [argument.encode() if isinstance(argument, str) else argument for argument in arguments]
         if not self._fits(encoded):
             self.spoilt = True
-            return (b"error", b"memory", b"", b"", 0, b""), None
+            return _OUT_OF_MEMORY, None
         self._deadline = deadline = watchdog.arm(self._hook, timeout_s)
         try:
             values = self._run(operation, random.getrandbits(62), *encoded)
+        except lupa.lua54.LuaMemoryError:
+            values = _OUT_OF_MEMORY
         except lupa.lua54.LuaError:
             deadline.disarm()
             if deadline.tripped is None:
                 raise
-            values = self._run(b"stopped")
+            values = self._place_of_stop()
         finally:
             deadline.disarm()
             self._deadline = None
@@ -123,6 +127,12 @@ class LuaState:
         if deadline.tripped is Trip.DEADLINE or values[:2] == (b"error", b"memory"):
             self.spoilt = True
         return values, deadline.tripped
+
+    def _place_of_stop(self) -> tuple[Any, ...]:
+        try:
+            return tuple(self._run(b"stopped"))
+        except lupa.lua54.LuaMemoryError:  # stopped with its memory full
+            return b"error", b"limit", b"", b"", 0, b""
 
     @property
     def remaining_s(self) -> float:
@@ -154,6 +164,8 @@ class LuaState:
     def _host(self, operation: bytes, *arguments: Any) -> tuple[Any, ...]:
         try:
             return self._answer(operation, *arguments)
+        except lupa.lua54.LuaMemoryError:  # not even the collector had room to be called
+            return False, b"memory"
         except BaseException as error:  # lupa would give it to Lua as an object a script can catch
             tripped = self._deadline is not None and self._deadline.tripped
             if not (tripped and isinstance(error, lupa.lua54.LuaError)):  # a limit that ends a collection is no crash
