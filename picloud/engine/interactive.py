@@ -12,7 +12,7 @@ from picloud.engine.executor import Executor
 from picloud.engine.router import Router
 from picloud.engine.testing import TestResult, call_endpoint, run_test
 from picloud.engine.validator import check_script
-from picloud.errors import NotFound
+from picloud.errors import NotFound, ScriptSyntaxError
 from picloud.lua.compiler import syntax_error
 from picloud.lua.state import LuaState, Scalar
 from picloud.model.app import App, AppId, check_app_name
@@ -79,6 +79,10 @@ class Interactive:
 
     def run(self, source: str, *, name: str = "cell") -> tuple[Echo, ...]:
         """Run scratch code; return the values of its last expression. Globals stay for the next cell."""
+        try:
+            source.encode()
+        except UnicodeEncodeError:
+            raise ScriptSyntaxError("The text holds half of a surrogate pair.", script=name) from None
         if self._state is None:
             self._state = self._executor.new_state()
         values: list[Echo] = []

@@ -79,6 +79,8 @@ class Publisher:
         published in the meantime. Nothing is written unless everything is.
         """
         linked = _validate(check_app_name(app_name), manifest)
+        for text in (author, message, notebook or ""):
+            _check_storable(text)
         app, before = self._live(app_name)
         if app is None and not create:
             raise NotFound(f"There is no app {app_name[:80]!r}: create it first.")
@@ -194,6 +196,12 @@ def _sorted(entries: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(entries, key=lambda entry: (order[entry.split(" ", 1)[0]], entry)))
 
 
+def _check_storable(text: str) -> None:
+    """Raise `InvalidInput` for text that PostgreSQL cannot hold."""
+    if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+        raise InvalidInput(f"{text[:80]!a} holds a NUL character or half of a surrogate pair; leave it out.")
+
+
 def _validate(app_name: str, manifest: Manifest) -> dict[str, LinkedScript]:
     """Return the manifest's scripts with their imports; raise `InvalidInput` for what could not work."""
     linked: dict[str, LinkedScript] = {}
@@ -222,6 +230,7 @@ def _validate(app_name: str, manifest: Manifest) -> dict[str, LinkedScript]:
             )
     for test in manifest.tests:
         check_source(f"test {test.name}", ScriptKind.ENDPOINT, test.source)
+        _check_storable(test.name)
     names = [test.name for test in manifest.tests]
     if len(set(names)) != len(names):
         raise InvalidInput(f"{app_name}: two tests have the same name; give each a name of its own.")
