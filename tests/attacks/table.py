@@ -135,7 +135,7 @@ ATTACKS = (
     Attack("mem host2", "memory_limit_exceeded", "local s=('x'):rep(3<<20) while true do pcall(print,s,s) end"),
     Attack("mem json", "memory_limit_exceeded", "local s=('x'):rep(3<<20) return {a=s,b=s,c=s}"),
     Attack(
-        "mem dec", "memory_limit_exceeded", "return json.decode(('['):rep(90)..('1,'):rep(2e6)..'1'..(']'):rep(90))"
+        "mem dec", "memory_limit_exceeded", "return json.decode(('['):rep(90)..('[],'):rep(1e6)..'1'..(']'):rep(90))"
     ),
     Attack(
         "fill then require",
