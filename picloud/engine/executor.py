@@ -126,10 +126,8 @@ class Executor:
         try:
             with self._tracked(state):
                 yield state
-        except BaseException:
+        finally:
             self._give_back(app_id, state)
-            raise
-        self._give_back(app_id, state)
 
     @contextmanager
     def _tracked(self, state: LuaState) -> Iterator[None]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from uuid import UUID
 
 from picloud.engine.dispatcher import Published
 from picloud.engine.executor import Executor
@@ -15,7 +13,7 @@ from picloud.engine.validator import check_script
 from picloud.errors import NotFound, ScriptSyntaxError
 from picloud.lua.compiler import syntax_error
 from picloud.lua.state import LuaState, Scalar
-from picloud.model.app import App, AppId, check_app_name
+from picloud.model.app import App, check_app_name, unpublished
 from picloud.model.http import Response
 from picloud.model.release import Manifest, TestSource
 from picloud.model.route import Route
@@ -129,8 +127,7 @@ class Interactive:
         try:
             return self._current(self.app_name)
         except NotFound:  # not published yet: the drafts are all there is
-            app = App(AppId(UUID(int=0)), self.app_name, 0, datetime.now(UTC))
-            return Published(Snapshot(app, {}, ()), Router(()))
+            return Published(Snapshot(unpublished(self.app_name), {}, ()), Router(()))
 
 
 def _text(value: bytes) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import NewType
 from uuid import UUID
 
@@ -25,6 +25,11 @@ class App:
     revision: int
     """Grows with every change of the app's scripts, routes, triggers or secrets."""
     created_at: datetime
+
+
+def unpublished(name: str) -> App:
+    """Return an app that is not stored: what drafts and the tests of a first publish run in."""
+    return App(AppId(UUID(int=0)), name, 0, datetime.now(UTC))
 
 
 def check_app_name(name: str) -> str:
