@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from uuid import UUID
 
 from picloud.engine.executor import Executor
 from picloud.engine.testing import TestResult, run_test
 from picloud.engine.validator import check_script, check_source
 from picloud.errors import Conflict, InvalidInput, NotFound, TestsFailed
-from picloud.model.app import App, AppId, check_app_name
+from picloud.model.app import App, check_app_name, unpublished
 from picloud.model.release import Manifest, Release
 from picloud.model.route import check_route
 from picloud.model.script import LinkedScript, ScriptKind
@@ -78,10 +76,38 @@ class Publisher:
         that is not valid, `NotFound` when the app is not there and `create` is false, `Conflict` when somebody else
         published in the meantime. Nothing is written unless everything is.
         """
-        linked = _validate(check_app_name(app_name), manifest)
+        app, before = self._live(check_app_name(app_name))
+        return self._publish(
+            app, app_name, before, manifest, author=author, message=message, notebook=notebook, create=create
+        )
+
+    def edit(
+        self, app_name: str, change: Callable[[Manifest], Manifest], *, author: str, message: str = ""
+    ) -> Published:
+        """Publish the live manifest with a change; raises as `publish` does, and what `change` raises.
+
+        `change` is applied to one revision, and only on that revision the result is published.
+        """
+        app, before = self._live(app_name)
+        if app is None:
+            raise NotFound(f"There is no app {app_name[:80]!r}.")
+        return self._publish(app, app_name, before, change(before), author=author, message=message)
+
+    def rollback(self, app_name: str, number: int, *, author: str) -> Published:
+        """Publish the manifest of an earlier release again, as a new release; raises `NotFound` when there is none."""
+        old = self._releases.get(self._apps.get(app_name).id, number)
+        return self.publish(
+            app_name, old.manifest, author=author, message=f"Roll back to release {number}", notebook=old.notebook
+        )
+
+    def _publish(
+        self, app: App | None, app_name: str, before: Manifest, manifest: Manifest,
+        *, author: str, message: str = "", notebook: str | None = None, create: bool = False,
+    ) -> Published:  # fmt: skip
+        """Publish onto the revision of `app` that `before` was read from; `create` makes an app that is not there."""
+        linked = _validate(app_name, manifest)
         for text in (author, message, notebook or ""):
             _check_storable(text)
-        app, before = self._live(app_name)
         if app is None and not create:
             raise NotFound(f"There is no app {app_name[:80]!r}: create it first.")
         plan = make_plan(before, manifest, linked)
@@ -92,22 +118,6 @@ class Publisher:
             app, app_name, manifest, linked, author=author, message=message[:MESSAGE_MAX], notebook=notebook
         )
         return Published(release, plan, app is None, tests)
-
-    def edit(
-        self, app_name: str, change: Callable[[Manifest], Manifest], *, author: str, message: str = ""
-    ) -> Published:
-        """Publish the live manifest with a change; raises as `publish` does, and what `change` raises."""
-        app, before = self._live(app_name)
-        if app is None:
-            raise NotFound(f"There is no app {app_name[:80]!r}.")
-        return self.publish(app_name, change(before), author=author, message=message)
-
-    def rollback(self, app_name: str, number: int, *, author: str) -> Published:
-        """Publish the manifest of an earlier release again, as a new release; raises `NotFound` when there is none."""
-        old = self._releases.get(self._apps.get(app_name).id, number)
-        return self.publish(
-            app_name, old.manifest, author=author, message=f"Roll back to release {number}", notebook=old.notebook
-        )
 
     def _live(self, app_name: str) -> tuple[App | None, Manifest]:
         try:
@@ -126,7 +136,7 @@ class Publisher:
     def _test(
         self, app: App | None, app_name: str, manifest: Manifest, linked: dict[str, LinkedScript]
     ) -> tuple[TestResult, ...]:
-        app = app or App(AppId(UUID(int=0)), app_name, 0, datetime.now(UTC))
+        app = app or unpublished(app_name)
         source = Snapshot(app, linked, manifest.routes)
         results = tuple(run_test(self._executor, app, source, manifest.routes, test) for test in manifest.tests)
         failed = [result for result in results if not result.passed]

@@ -154,6 +154,19 @@ def test_of_two_publishes_at_once_one_wins(platform: Platform) -> None:
     assert len(platform.releases.list(platform.apps.get("welcome").id)) == 2
 
 
+def test_an_edit_of_a_revision_that_is_gone_overwrites_nothing(platform: Platform) -> None:
+    """Somebody publishes between the reading and the writing of an edit: the edit is refused."""
+    publish(platform, "welcome", WELCOME)
+
+    def change(live: Manifest) -> Manifest:
+        publish(platform, "welcome", app_of(endpoint("hello", "return 'theirs'")))
+        return replace(live, tests=())
+
+    with pytest.raises(Conflict):
+        platform.publisher.edit("welcome", change, author="test")
+    assert get(platform, "welcome", "/hello/ada").body == b"theirs"
+
+
 def test_rollback_brings_everything_back(platform: Platform) -> None:
     publish(platform, "welcome", WELCOME)
     publish(platform, "welcome", app_of(endpoint("hello", "return 'changed'")))
