@@ -133,7 +133,7 @@ ATTACKS = (
     Attack("cos", "memory_limit_exceeded", "local t={} while true do t[#t+1]=coroutine.create(function() end) end"),
     Attack("mem host", "memory_limit_exceeded", "local s=('x'):rep(6<<20) while true do print(s) end"),
     Attack("mem host2", "memory_limit_exceeded", "local s=('x'):rep(3<<20) while true do pcall(print,s,s) end"),
-    Attack("mem json", "memory_limit_exceeded", "local s=('x'):rep(3<<20) return {a=s,b=s,c=s}"),
+    Attack("mem json", "memory_limit_exceeded", "local s=('x'):rep(5<<20) return {a=s,b=s,c=s}"),
     Attack(
         "mem dec", "memory_limit_exceeded", "return json.decode(('['):rep(90)..('[],'):rep(1e6)..'1'..(']'):rep(90))"
     ),
@@ -145,7 +145,7 @@ ATTACKS = (
     Attack(
         "brim",
         "memory_limit_exceeded",
-        "local t={} local s for i=1,7e3 do t[i]=('x'):rep(1000)..i end for i=1,1e6 do pcall(print,'a') t[#t+1]=i end",
+        "local t={} local s for i=1,7e3 do t[i]=('x'):rep(1000)..i end for i=1,1e6 do pcall(print,'a') t[#t+1]=('y'):rep(1000)..i end",
     ),
     Attack("json deep", "script_runtime_error", "local t={} for i=1,1e5 do t={t} end return t"),
     Attack("json cyc", "script_runtime_error", "local t={} t.t=t return t"),
@@ -182,7 +182,7 @@ ATTACKS = (
     Attack(
         "ret hdr2",
         "memory_limit_exceeded",
-        "return 'x',200,{a=setmetatable({},{__len=function() return 1<<50 end, __index=function() return 'x' end})}",
+        "return 'x',200,{a=setmetatable({},{__len=function() return 1<<50 end, __index=function() return ('x'):rep(1000) end})}",
     ),
     Attack(
         "print meta",
