@@ -182,7 +182,7 @@ ATTACKS = (
     Attack(
         "ret hdr2",
         "memory_limit_exceeded",
-        "return 'x',200,{a=setmetatable({},{__len=function() return 1<<50 end, __index=function() return ('x'):rep(1000) end})}",
+        "return 'x',200,{[('a'):rep(1000)]=setmetatable({},{__len=function() return 1<<50 end, __index=function() return 'x' end})}",
     ),
     Attack(
         "print meta",
