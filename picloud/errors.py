@@ -23,7 +23,10 @@ The first branch says whose fault it is, the class says what happened, `code` is
     │   ├── InvalidModule               invalid_module
     │   ├── ImportCycle                 import_cycle
     │   ├── ImportTooDeep               import_too_deep
+    │   ├── ResponseTooLarge            response_too_large
     │   ├── TimeLimitExceeded           time_limit_exceeded
+    │   ├── CpuLimitExceeded            cpu_limit_exceeded
+    │   ├── CallLimitExceeded           call_limit_exceeded
     │   ├── MemoryLimitExceeded         memory_limit_exceeded
     │   └── RunInterrupted              run_interrupted
     └── PlatformError                   PiCloud or what it stands on failed; the cause is in the log only
@@ -221,10 +224,28 @@ class ImportTooDeep(ScriptError):
     code = "import_too_deep"
 
 
+class ResponseTooLarge(ScriptError):
+    """The script's answer is larger than it may be."""
+
+    code = "response_too_large"
+
+
 class TimeLimitExceeded(ScriptError):
     """The run took longer than it may."""
 
     code = "time_limit_exceeded"
+
+
+class CpuLimitExceeded(ScriptError):
+    """The run used more CPU time than it may."""
+
+    code = "cpu_limit_exceeded"
+
+
+class CallLimitExceeded(ScriptError):
+    """The run made more calls out of Lua than it may."""
+
+    code = "call_limit_exceeded"
 
 
 class MemoryLimitExceeded(ScriptError):

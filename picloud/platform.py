@@ -10,7 +10,7 @@ from picloud.auth.instance import ensure_instance_token
 from picloud.engine.dispatcher import Dispatcher, Snapshots
 from picloud.engine.executor import Executor
 from picloud.engine.interactive import Interactive
-from picloud.lua.limits import Limits
+from picloud.lua.limits import Limits, RunLimits, StateLimits
 from picloud.publishing.publisher import Publisher
 from picloud.settings import Settings
 from picloud.storage.apps import AppRepository
@@ -41,12 +41,19 @@ class Platform:
 
 
 def limits_of(settings: Settings) -> Limits:
-    """Return the limits of a run."""
+    """Return the limits of states and runs."""
     return Limits(
-        memory_bytes=settings.run_memory_mb * 2**20,
-        timeout_s=settings.run_timeout_s,
-        import_depth=settings.module_import_depth_max,
-        chunks=settings.module_cache_size,
+        state=StateLimits(memory_bytes=settings.run_memory_mb * 2**20, chunks=settings.module_cache_size),
+        run=RunLimits(
+            timeout_s=settings.run_timeout_s,
+            cpu_s=settings.run_cpu_s,
+            grace_s=settings.run_grace_s,
+            calls=settings.run_calls_max,
+            log_lines=settings.run_log_lines_max,
+            log_bytes=settings.run_log_kb * 2**10,
+            response_bytes=settings.response_max_mb * 2**20,
+            import_depth=settings.module_import_depth_max,
+        ),
     )
 
 

@@ -31,9 +31,23 @@ class Settings(BaseSettings):
     workers: int = Field(default=1, ge=1, description="Worker processes of the data plane.")
     threads: int = Field(default=8, ge=1, description="Threads that run scripts, per worker process.")
     run_timeout_s: float = Field(default=10.0, gt=0, description="Wall-clock seconds a run may take.")
+    run_cpu_s: float = Field(
+        default=5.0, gt=0, description="Seconds of CPU time the Lua code of a run may use, calls of the SDK left out."
+    )
+    run_calls_max: int = Field(
+        default=10_000, ge=1, description="Calls out of Lua a run may make: the SDK's, `require`'s and lines logged."
+    )
+    run_log_lines_max: int = Field(
+        default=1000, ge=1, description="Lines of `print` and `log` kept of a run; more are left out."
+    )
+    run_log_kb: int = Field(default=256, ge=1, description="KiB of those lines.")
+    response_max_mb: int = Field(default=16, ge=1, description="MiB of body and headers an endpoint may answer with.")
     run_memory_mb: int = Field(default=64, ge=1, description="MiB of Lua memory a run may use.")
     run_grace_s: float = Field(
-        default=5.0, gt=0, description="Seconds past the longest run that a stopping process waits for runs to end."
+        default=5.0,
+        gt=0,
+        description="Seconds past its limits a run may take to end before its process is replaced; "
+        "a process that stops waits for as long.",
     )
     module_import_depth_max: int = Field(default=8, ge=1, description="Levels of modules that may require each other.")
     script_cache_size: int = Field(default=256, ge=1, description="App snapshots kept per process.")

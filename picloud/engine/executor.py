@@ -1,4 +1,4 @@
-"""Run scripts: borrow a state of the app, bind the host calls, arm the deadline, read the answer."""
+"""Run scripts: borrow a state of the app, bind the host calls, put the run under watch, read the answer."""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Final
 
+from picloud.engine.log import Emit, RunLog, Write, to_logging, to_text
 from picloud.engine.outcome import error_of, response_of
 from picloud.engine.validator import check_source
 from picloud.errors import InvalidModule, InvalidScript
-from picloud.lua.limits import Limits
-from picloud.lua.state import HostCall, LuaState, Scalar
+from picloud.lua.limits import Limits, RunLimits
+from picloud.lua.state import HostCall, HostCalls, LuaState, Scalar
 from picloud.model.app import App, AppId
 from picloud.model.http import Request, Response
+from picloud.model.run import RunReport
 from picloud.model.script import LinkedScript, ScriptKind
 from picloud.modules.resolver import Resolver
 from picloud.modules.source import ScriptSource
@@ -23,14 +26,15 @@ RUNS_PER_STATE: Final = 1000
 """A state is replaced after so many runs, so that what Lua or lupa might leak stays small."""
 IDLE_STATES_MAX: Final = 64
 """Idle states kept per process, over all apps."""
-COLLECT_ABOVE_BYTES: Final = 4 * 2**20
+COLLECT_ABOVE_BYTES: Final = 2**20
 """A state that holds more than this after a run gives it back before the next."""
+RETAINED_MAX: Final = 0.25
+"""A state that still holds this part of its memory limit then is replaced: its next run would have less than it may."""
 
 _log = logging.getLogger(__name__)
-_script_log = logging.getLogger("picloud.script")
-_LEVELS = {b"debug": logging.DEBUG, b"info": logging.INFO, b"warn": logging.WARNING, b"error": logging.ERROR}
 
-Write = Callable[[str], None]
+Observe = Callable[[RunReport], None]
+"""Gets the report of a run that has ended, also when it failed, before its error is raised."""
 
 
 class Executor:
@@ -45,45 +49,57 @@ class Executor:
 
     def endpoint(
         self, app: App, script: LinkedScript, source: ScriptSource, request: Request, params: Mapping[str, str],
-        *, timeout_s: float | None = None, write: Write | None = None,
+        *, timeout_s: float | None = None, write: Write | None = None, observe: Observe | None = None,
     ) -> Response:  # fmt: skip
         """Answer one request; raises `ScriptError`, `PlatformError`, or `InvalidInput` for a body that is not JSON.
 
         `timeout_s` shortens the limit. `write` gets what the script prints; None: the log.
         """
+        limits = self.limits.run
+        if timeout_s is not None:
+            limits = replace(limits, timeout_s=min(timeout_s, limits.timeout_s))
         query, headers = request.query, request.headers
         flat: list[Scalar] = []
         for pairs in (params.items(), query, headers.items()):
             for pair in pairs:
                 flat.extend(pair)
         with self._borrow(app.id) as state:
-            values = self._run(
-                state, b"endpoint", script, source, _log_calls(app, script, request.id, write),
+            values = self._script(
+                state, b"endpoint", script, source,
                 request.method, request.path, request.id, app.name, request.principal or False, request.body,
-                len(params), len(query), len(headers), *flat, timeout_s=timeout_s,
+                len(params), len(query), len(headers), *flat,
+                limits=limits, calls={}, emit=_emit(app, script, request.id, write), observe=observe,
             )  # fmt: skip
         return response_of(values)
 
     def test(
-        self, app: App, script: LinkedScript, source: ScriptSource, call: HostCall, write: Write | None = None
-    ) -> int:
+        self, app: App, script: LinkedScript, source: ScriptSource, call: HostCall,
+        *, write: Write | None = None, observe: Observe | None = None,
+    ) -> int:  # fmt: skip
         """Run one test; return how many assertions it made, raise `ScriptError` when one failed.
 
         `call` also gets the seconds the test has left, as its first argument.
         """
         with self._borrow(app.id) as state:
-            calls = _log_calls(app, script, script.script.name, write)
-            calls[b"call"] = lambda *arguments: call(state.remaining_s, *arguments)
-            values = self._run(state, b"test", script, source, calls)
+            values = self._script(
+                state, b"test", script, source,
+                limits=self.limits.run,
+                calls={b"call": lambda *arguments: call(state.remaining_s, *arguments)},
+                emit=_emit(app, script, script.script.name, write),
+                observe=observe,
+            )  # fmt: skip
         return int(values[1])
 
-    def cell(self, state: LuaState, name: str, text: str, source: ScriptSource, echo: HostCall, write: Write) -> None:
+    def cell(
+        self, state: LuaState, name: str, text: str, source: ScriptSource, echo: HostCall,
+        *, write: Write, observe: Observe | None = None,
+    ) -> None:  # fmt: skip
         """Run a scratch cell in a session's own state; `echo` gets type, text and JSON of each value it returns."""
-        calls: dict[bytes, HostCall] = {b"echo": echo, **_print_calls(write), **_module_calls(state, Resolver(source))}
+        log = RunLog(self.limits.run, to_text(write))
+        operations = {b"echo": echo, **log.operations, **_module_calls(state, Resolver(source))}
         with self._tracked(state):
-            values, trip = state.call(b"cell", name, text, operations=calls, timeout_s=self.limits.timeout_s)
-        if values[0] != b"ok":
-            raise error_of(values, script=name, limits=self.limits, trip=trip, failure=state.failure)
+            self._run(state, name, b"cell", name, text,
+                      limits=self.limits.run, operations=operations, calls={}, observe=observe)  # fmt: skip
 
     def new_state(self) -> LuaState:
         """Make a state of its own for a session."""
@@ -96,24 +112,32 @@ class Executor:
         for state in running:
             state.interrupt()
 
-    def _run(
-        self, state: LuaState, operation: bytes, script: LinkedScript, source: ScriptSource,
-        calls: Mapping[bytes, HostCall], *arguments: Scalar, timeout_s: float | None = None,
+    def _script(
+        self, state: LuaState, operation: bytes, script: LinkedScript, source: ScriptSource, *arguments: Scalar,
+        limits: RunLimits, calls: HostCalls, emit: Emit, observe: Observe | None,
     ) -> tuple[Any, ...]:  # fmt: skip
         resolver = Resolver(source)
         resolver.enter(script)
-        state.touch_chunk(script.key)
-        values, trip = state.call(
-            operation,
-            script.key,
-            script.script.name,
-            *arguments,
-            operations={**calls, **_module_calls(state, resolver)},
-            timeout_s=self.limits.timeout_s if timeout_s is None else min(timeout_s, self.limits.timeout_s),
+        operations = {**RunLog(limits, emit).operations, **_module_calls(state, resolver)}
+        return self._run(
+            state, script.script.name, operation, script.key, script.script.name, *arguments,
+            limits=limits, operations=operations, calls=calls, observe=observe, version=script.key,
+        )  # fmt: skip
+
+    def _run(
+        self, state: LuaState, name: str, operation: bytes, *arguments: Scalar,
+        limits: RunLimits, operations: HostCalls, calls: HostCalls, observe: Observe | None, version: bytes = b"",
+    ) -> tuple[Any, ...]:  # fmt: skip
+        own: HostCalls = {b"remaining": lambda: (int(state.remaining_s * 1000),)}
+        outcome = state.call(
+            operation, *arguments, version=version, limits=limits, operations={**own, **operations}, calls=calls
         )
-        if values[0] != b"ok":
-            raise error_of(values, script=script.script.name, limits=self.limits, trip=trip, failure=state.failure)
-        return values
+        _log.debug("Ran %s: %s", name, outcome.report, extra={"action": "run", "report": outcome.report})
+        if observe is not None:
+            observe(outcome.report)
+        if outcome.values[0] != b"ok":
+            raise error_of(outcome, script=name, limits=replace(self.limits, run=limits))
+        return outcome.values
 
     @contextmanager
     def _borrow(self, app_id: AppId) -> Iterator[LuaState]:
@@ -140,10 +164,8 @@ class Executor:
                 self._running.discard(state)
 
     def _give_back(self, app_id: AppId, state: LuaState) -> None:
-        if state.spoilt or state.runs >= RUNS_PER_STATE:
+        if state.spoilt or state.runs >= RUNS_PER_STATE or not self._slim(state):
             return
-        if state.memory_bytes > COLLECT_ABOVE_BYTES:
-            state.collect()
         with self._lock:
             if self._idle_count < IDLE_STATES_MAX:
                 self._idle.setdefault(app_id, []).append(state)
@@ -155,11 +177,17 @@ class Executor:
                         self._idle_count += 1 - len(states)
                         break
 
+    def _slim(self, state: LuaState) -> bool:
+        """Give memory back; return whether the state holds little enough to be used again."""
+        if state.memory_bytes > COLLECT_ABOVE_BYTES:
+            state.collect()
+        return state.memory_bytes < max(COLLECT_ABOVE_BYTES, RETAINED_MAX * self.limits.state.memory_bytes)
 
-def _module_calls(state: LuaState, resolver: Resolver) -> dict[bytes, HostCall]:
+
+def _module_calls(state: LuaState, resolver: Resolver) -> HostCalls:
     def resolve(name: bytes, importer: bytes) -> tuple[Scalar, ...]:
         found = resolver.resolve(name.decode("utf-8", "replace"), importer)
-        state.touch_chunk(found.key)
+        state.use_chunk(found.key)
         return (found.key,)
 
     def source(version: bytes, _name: bytes) -> tuple[Scalar, ...]:
@@ -182,25 +210,7 @@ def _check_again(linked: LinkedScript) -> None:
             raise InvalidModule(error.message) from error
 
 
-def _log_calls(app: App, script: LinkedScript, run_id: str, write: Write | None) -> dict[bytes, HostCall]:
+def _emit(app: App, script: LinkedScript, run_id: str, write: Write | None) -> Emit:
     if write is not None:
-        return _print_calls(write)
-    extra = {"action": "script_log", "app": app.name, "script": script.script.name, "request_id": run_id}
-
-    def emit(level: bytes, message: bytes, fields: bytes) -> tuple[Scalar, ...]:
-        text = message.decode("utf-8", "replace")
-        _script_log.log(_LEVELS[level], "%s %s", text, fields.decode("utf-8", "replace"), extra=extra)
-        return ()
-
-    return {b"log": emit, b"print": lambda text: emit(b"info", text, b"")}
-
-
-def _print_calls(write: Write) -> dict[bytes, HostCall]:
-    def print_(text: bytes) -> tuple[Scalar, ...]:
-        write(text.decode("utf-8", "replace") + "\n")
-        return ()
-
-    def emit(level: bytes, message: bytes, fields: bytes) -> tuple[Scalar, ...]:
-        return print_(b" ".join(part for part in (level.upper(), message, fields) if part))
-
-    return {b"print": print_, b"log": emit}
+        return to_text(write)
+    return to_logging({"action": "script_log", "app": app.name, "script": script.script.name, "request_id": run_id})

@@ -91,7 +91,7 @@ class Interactive:
             return ()
 
         text = with_echo(source, lambda candidate: syntax_error(candidate) is None)
-        self._executor.cell(self._state, name, text, self._view()[1], echo, self._write)
+        self._executor.cell(self._state, name, text, self._view()[1], echo, write=self._write)
         return tuple(values)
 
     def call(
@@ -106,7 +106,7 @@ class Interactive:
     def test(self, test: TestSource) -> TestResult:
         """Run a test against the drafts."""
         app, source, routes = self._view()
-        return run_test(self._executor, app, source, routes, test, self._write)
+        return run_test(self._executor, app, source, routes, test, write=self._write)
 
     def interrupt(self) -> None:
         """End what runs now with `RunInterrupted`, from any thread; variables are kept."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from picloud.errors import (
+    CallLimitExceeded,
+    CpuLimitExceeded,
     ImportCycle,
     ImportTooDeep,
     InvalidInput,
@@ -14,14 +16,16 @@ from picloud.errors import (
     ModuleNotFound,
     PicloudError,
     PlatformError,
+    ResponseTooLarge,
     RunInterrupted,
     ScriptError,
     ScriptRuntimeError,
     ScriptSyntaxError,
     TimeLimitExceeded,
 )
-from picloud.lua.deadline import Trip
 from picloud.lua.limits import Limits
+from picloud.lua.state import Outcome
+from picloud.lua.watchdog import Trip
 from picloud.model.http import Response
 
 _ERRORS: dict[str, type[ScriptError]] = {
@@ -31,6 +35,7 @@ _ERRORS: dict[str, type[ScriptError]] = {
     ModuleNotFound.code: ModuleNotFound,
     InvalidModule.code: InvalidModule,
     InvalidResponse.code: InvalidResponse,
+    ResponseTooLarge.code: ResponseTooLarge,
 }
 
 
@@ -44,15 +49,14 @@ def response_of(values: tuple[Any, ...]) -> Response:
     return Response(status, tuple(headers), body)
 
 
-def error_of(
-    values: tuple[Any, ...], *, script: str, limits: Limits, trip: Trip | None, failure: PicloudError | None
-) -> PicloudError:
+def error_of(outcome: Outcome, *, script: str, limits: Limits) -> PicloudError:
     """Return the error of a run that ended with ("error", code, message, script, line, traceback).
 
-    `failure` is the error of the run's last failed host call: when Lua let it through, it is the run's error.
+    When Lua let the error of a failed host call through, that is the run's error.
     """
-    _, raw_code, raw_message, raw_script, line, raw_traceback = values
+    _, raw_code, raw_message, raw_script, line, raw_traceback = outcome.values
     code, message = _text(raw_code), _text(raw_message)
+    failure = outcome.failure
     if failure is not None and code == failure.code and isinstance(failure, PlatformError):
         return failure
     if code == "bad_body":
@@ -63,13 +67,23 @@ def error_of(
         "traceback": tuple(_text(raw_traceback).splitlines()),
     }
     if code == "limit":
-        if trip is Trip.INTERRUPT:
-            return RunInterrupted(**where)
-        return TimeLimitExceeded(f"The run took longer than {limits.timeout_s:g} s and was stopped.", **where)
+        return _stopped(outcome.trip, limits, where)
     if code == "memory":
-        mib = limits.memory_bytes // 2**20
+        mib = limits.state.memory_bytes // 2**20
         return MemoryLimitExceeded(f"The run needed more than {mib} MiB of memory and was stopped.", **where)
     return _ERRORS.get(code, ScriptRuntimeError)(message, **where)
+
+
+def _stopped(trip: Trip | None, limits: Limits, where: dict[str, Any]) -> ScriptError:
+    run = limits.run
+    match trip:
+        case Trip.INTERRUPT:
+            return RunInterrupted(**where)
+        case Trip.CPU:
+            return CpuLimitExceeded(f"The run used more than {run.cpu_s:g} s of CPU time and was stopped.", **where)
+        case Trip.CALLS:
+            return CallLimitExceeded(f"The run made more than {run.calls} calls out of Lua and was stopped.", **where)
+    return TimeLimitExceeded(f"The run took longer than {run.timeout_s:g} s and was stopped.", **where)
 
 
 def _text(value: Any) -> str:

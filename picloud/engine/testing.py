@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
-from picloud.engine.executor import Executor, Write
+from picloud.engine.executor import Executor, Observe
+from picloud.engine.log import Write
 from picloud.engine.router import Router
 from picloud.engine.validator import check_source
 from picloud.errors import CallerError, InvalidInput, MethodNotAllowed, NotFound, PlatformError, ScriptError
@@ -40,7 +41,7 @@ class TestResult:
 def call_endpoint(
     executor: Executor, app: App, source: ScriptSource, routes: tuple[Route, ...], method: str, target: str,
     *, body: bytes = b"", headers: Mapping[str, str] | None = None, timeout_s: float | None = None,
-    write: Write | None = None,
+    write: Write | None = None, observe: Observe | None = None,
 ) -> Response:  # fmt: skip
     """Answer a request through the real router and executor, without HTTP.
 
@@ -61,12 +62,12 @@ def call_endpoint(
         headers={name.lower(): value for name, value in (headers or {}).items()},
         body=body,
     )
-    return executor.endpoint(app, script, source, request, params, timeout_s=timeout_s, write=write)
+    return executor.endpoint(app, script, source, request, params, timeout_s=timeout_s, write=write, observe=observe)
 
 
 def run_test(
     executor: Executor, app: App, source: ScriptSource, routes: tuple[Route, ...], test: TestSource,
-    write: Write | None = None,
+    *, write: Write | None = None,
 ) -> TestResult:  # fmt: skip
     """Run one test; a script's error is its result, `PlatformError` and `InvalidScript` are raised."""
 
@@ -86,7 +87,7 @@ def run_test(
     error: ScriptError | None = None
     assertions = 0
     try:
-        assertions = executor.test(app, linked, source, call, write)
+        assertions = executor.test(app, linked, source, call, write=write)
     except ScriptError as failure:
         error = failure
     return TestResult(test.name, error is None, assertions, error, (time.perf_counter() - started) * 1000)

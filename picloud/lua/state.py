@@ -7,8 +7,10 @@ memory limit and the deadline of the run apply. Text crosses as UTF-8 bytes.
 from __future__ import annotations
 
 import random
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import Any, Final
@@ -16,12 +18,15 @@ from typing import Any, Final
 import lupa.lua54
 
 from picloud.errors import PicloudError
-from picloud.lua.deadline import Deadline, Hook, Trip, watchdog
-from picloud.lua.limits import Limits
+from picloud.lua.limits import Limits, RunLimits
+from picloud.lua.watchdog import C_FUNCTIONS, COUNT_UNUSED, COUNT_WITHOUT_C, Handle, Trip, Watch, watchdog
+from picloud.model.run import RunReport
 
 Scalar = str | bytes | int | float | bool
 HostCall = Callable[..., tuple[Scalar, ...]]
 """Gets the scalars Lua passed (strings as bytes); returns scalars or raises a `PicloudError`, which Lua may catch."""
+HostCalls = Mapping[bytes, HostCall]
+"""Host calls by the name Lua has for them."""
 
 _MARGIN_BYTES: Final = 64 * 1024
 """Memory kept free when a value is handed to Lua, for what Lua itself allocates around it."""
@@ -29,12 +34,11 @@ _MARGIN_BYTES: Final = 64 * 1024
 _OUT_OF_MEMORY: Final = (b"error", b"memory", b"", b"", 0, b"")
 
 _SETUP: Final = b"""
-local init, host, sources, depth = ...
-local run, trip = assert(load(init, "=picloud", "b"))(host, sources, depth)
+local init, host, sources, depth, response_bytes, count, is_tripped = ...
+local run, trip = assert(load(init, "=picloud", "b"))(host, sources, depth, response_bytes, is_tripped, count)
 local gc = collectgarbage
 local address = string.format("%p", (coroutine.running()))
--- A count never reached here: it registers the function; the caller reads the C hook back and unsets it.
-debug.sethook(trip, "", 1073741824)
+debug.sethook(trip, "", count)
 return run, function() gc() gc() end, address
 """
 
@@ -49,6 +53,19 @@ def _prelude(name: bytes) -> bytes:
     return bytes(compile_(source))
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ended."""
+
+    values: tuple[Any, ...]
+    """The scalars of the prelude's answer."""
+    trip: Trip | None
+    """Why the run was stopped from outside, if it was."""
+    failure: PicloudError | None
+    """The error of its last host call that failed with one."""
+    report: RunReport
+
+
 class LuaState:
     """A sandboxed Lua 5.4 state; not thread-safe, except for `interrupt`."""
 
@@ -58,10 +75,6 @@ class LuaState:
         """Runs since the state was made."""
         self.spoilt = False
         """True once a limit ended a run: the state is thrown away then."""
-        self._operations: Mapping[bytes, HostCall] = {}
-        self._deadline: Deadline | None = None
-        self._failure: PicloudError | None = None
-        self._crash: BaseException | None = None
         self._chunks: OrderedDict[bytes, None] = OrderedDict()
         self._lua = lupa.lua54.LuaRuntime(
             encoding=None,
@@ -69,64 +82,88 @@ class LuaState:
             register_builtins=False,
             unpack_returned_tuples=True,
             attribute_filter=_no_attributes,
-            max_memory=limits.memory_bytes,
+            max_memory=limits.state.memory_bytes,
         )
-        setup = self._lua.compile(_SETUP)
-        self._run, self._collect, address = setup(_prelude(b"init"), self._host, _prelude, limits.import_depth)
-        self._hook = Hook(int(address, 16))
+        self._run, self._collect, address = self._lua.compile(_SETUP)(
+            _prelude(b"init"), self._host, _prelude, limits.run.import_depth, limits.run.response_bytes,
+            *((COUNT_UNUSED,) if C_FUNCTIONS else (COUNT_WITHOUT_C, self._is_tripped)),
+        )  # fmt: skip
         globals_ = self._lua.globals()
         for name in list(globals_):
             del globals_[name]
         self._collect()
-        self._max_bytes = int(self._lua.get_memory_used()) + limits.memory_bytes
-        self._lua.set_max_memory(self._max_bytes)
+        self._max_bytes = int(self._lua.get_memory_used()) + limits.state.memory_bytes
+        self._handle = Handle(self._lua, int(address, 16), memory_limit_bytes=self._max_bytes)
+        self._watch: Watch | None = None
 
     @property
     def memory_bytes(self) -> int:
         """Lua memory in use now, the idle state's own included."""
-        return int(self._lua.get_memory_used())
-
-    @property
-    def failure(self) -> PicloudError | None:
-        """The error the last host call of the current run raised, when that was a fault Lua code was told of."""
-        return self._failure
+        return self._handle.memory_bytes
 
     def call(
-        self, operation: bytes, *arguments: Scalar, operations: Mapping[bytes, HostCall], timeout_s: float
-    ) -> tuple[tuple[Any, ...], Trip | None]:
-        """Run one operation of the prelude; return its scalars and why it was stopped, if it was.
+        self, operation: bytes, *arguments: Scalar,
+        version: bytes, limits: RunLimits, operations: HostCalls, calls: HostCalls,
+    ) -> Outcome:  # fmt: skip
+        """Run one operation of the prelude, which begins with the compiled script `version`, if it has one.
 
-        `operations` are the host calls this run may make, by name.
+        `operations` are the host calls of the engine itself, `calls` those of the SDK, which the report counts.
         """
-        self._operations = operations
-        self._failure = self._crash = None
         self.runs += 1
         encoded = [argument.encode() if isinstance(argument, str) else argument for argument in arguments]
-        if not self._fits(encoded):
-            self.spoilt = True
-            return _OUT_OF_MEMORY, None
-        self._deadline = deadline = watchdog.arm(self._hook, timeout_s)
+        fits = self._fits(encoded)
+        seed = random.getrandbits(62)
+        watch = watchdog.arm(self._handle, timeout_s=limits.timeout_s, cpu_s=limits.cpu_s, grace_s=limits.grace_s)
+        self._reset(operations, calls, limits.calls)
+        self._watch = watch
+        self.use_chunk(version)
         try:
-            values = self._run(operation, random.getrandbits(62), *encoded)
+            if fits:
+                watch.crossing = False
+                values = self._run(operation, seed, *encoded)
+            else:
+                values = _OUT_OF_MEMORY
         except lupa.lua54.LuaMemoryError:
             values = _OUT_OF_MEMORY
         except lupa.lua54.LuaError:
-            deadline.disarm()
-            if deadline.tripped is None:
+            if watch.tripped is None:
                 raise
-            values = self._place_of_stop()
+            values = _OUT_OF_MEMORY
         finally:
-            deadline.disarm()
-            self._deadline = None
-            self._operations = {}
+            watch.disarm()
+            self._watch = None
         if not isinstance(values, tuple):
             values = (values,)
         if self._crash is not None:
             self.spoilt = True
             raise self._crash
-        if deadline.tripped is Trip.DEADLINE or values[:2] == (b"error", b"memory"):
+        if values[:2] == _OUT_OF_MEMORY[:2]:
             self.spoilt = True
-        return values, deadline.tripped
+            if watch.tripped is not None:
+                values = self._place_of_stop()
+        if watch.tripped not in (None, Trip.INTERRUPT):
+            self.spoilt = True
+        return Outcome(values, watch.tripped, self._failure, self._report(watch))
+
+    def _reset(self, operations: HostCalls, calls: HostCalls, calls_max: int) -> None:
+        self._operations = operations
+        self._calls = calls
+        self._calls_left = calls_max
+        self._failure: PicloudError | None = None
+        self._crash: BaseException | None = None
+        self._call_count = self._cached = self._compiled = 0
+        self._calls_s = 0.0
+
+    def _report(self, watch: Watch) -> RunReport:
+        return RunReport(
+            wall_ms=watch.wall_s * 1000,
+            cpu_ms=watch.cpu_s * 1000,
+            peak_bytes=watch.grown_bytes,
+            calls=self._call_count,
+            calls_ms=self._calls_s * 1000,
+            cached=self._cached,
+            compiled=self._compiled,
+        )
 
     def _place_of_stop(self) -> tuple[Any, ...]:
         try:
@@ -137,50 +174,76 @@ class LuaState:
     @property
     def remaining_s(self) -> float:
         """Seconds the current run has left; 0 when none runs."""
-        deadline = self._deadline
-        return deadline.remaining_s if deadline else 0.0
+        watch = self._watch
+        return watch.remaining_s if watch else 0.0
 
     def interrupt(self) -> None:
         """End the current run, from any thread."""
-        deadline = self._deadline
-        if deadline is not None:
-            deadline.trip(Trip.INTERRUPT)
+        watch = self._watch
+        if watch is not None:
+            watch.trip(Trip.INTERRUPT)
 
-    def touch_chunk(self, version: bytes) -> None:
-        """Note that a compiled chunk was used."""
+    def _is_tripped(self) -> bool:
+        handle: Handle | None = getattr(self, "_handle", None)  # None while the state is being made
+        return handle is not None and handle.is_set
+
+    def use_chunk(self, version: bytes) -> None:
+        """Note that the run uses a script, compiled already or not."""
         if version in self._chunks:
             self._chunks.move_to_end(version)
+            self._cached += 1
 
     def add_chunk(self, version: bytes) -> bytes | None:
         """Note a chunk that Lua compiles now; return the least recently used one when it is to be dropped for it."""
         self._chunks[version] = None
         self._chunks.move_to_end(version)
-        return self._chunks.popitem(last=False)[0] if len(self._chunks) > self.limits.chunks else None
+        self._compiled += 1
+        return self._chunks.popitem(last=False)[0] if len(self._chunks) > self.limits.state.chunks else None
 
     def collect(self) -> None:
         """Give memory of the last run back."""
         self._collect()
 
     def _host(self, operation: bytes, *arguments: Any) -> tuple[Any, ...]:
-        try:
-            return self._answer(operation, *arguments)
-        except lupa.lua54.LuaMemoryError:  # not even the collector had room to be called
-            return False, b"memory"
-        except BaseException as error:  # lupa would give it to Lua as an object a script can catch
-            tripped = self._deadline is not None and self._deadline.tripped
-            if not (tripped and isinstance(error, lupa.lua54.LuaError)):  # a limit that ends a collection is no crash
-                self._crash = error
+        watch = self._watch
+        if watch is None:  # Lua runs during `call` only
             return False, b"stop"
-
-    def _answer(self, operation: bytes, *arguments: Any) -> tuple[Any, ...]:
+        watch.pause()
         try:
-            values = self._operations[operation](*arguments)
+            answer = self._answer(watch, operation, *arguments)
+        except lupa.lua54.LuaMemoryError:  # not even the collector had room to be called
+            answer = False, b"memory"
+        except BaseException as error:  # lupa would give it to Lua as an object a script can catch
+            if not (watch.tripped and isinstance(error, lupa.lua54.LuaError)):  # a limit that ends a collection
+                self._crash = error
+            answer = False, b"stop"
+        watch.resume()
+        watch.crossing = False
+        return answer
+
+    def _answer(self, watch: Watch, operation: bytes, *arguments: Any) -> tuple[Any, ...]:
+        self._calls_left -= 1
+        if self._calls_left < 0:
+            watch.trip(Trip.CALLS)
+        if watch.tripped:
+            return False, b"stop"
+        try:
+            call = self._operations.get(operation)
+            values = call(*arguments) if call else self._sdk_call(self._calls[operation], arguments)
         except PicloudError as error:
             self._failure = error
             code, message = error.code.encode(), error.message.encode("utf-8", "replace")
             return (False, code, message) if self._fits((message,)) else (False, b"memory")
         encoded = [value.encode() if isinstance(value, str) else value for value in values]
         return (True, *encoded) if self._fits(encoded) else (False, b"memory")
+
+    def _sdk_call(self, call: HostCall, arguments: tuple[Any, ...]) -> tuple[Scalar, ...]:
+        self._call_count += 1
+        started = time.perf_counter()
+        try:
+            return call(*arguments)
+        finally:
+            self._calls_s += time.perf_counter() - started
 
     def _fits(self, values: list[Any] | tuple[Any, ...]) -> bool:
         """Tell whether Lua can take these values; it must never run out of memory while Python hands them over."""

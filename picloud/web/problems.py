@@ -31,6 +31,7 @@ STATUS: Mapping[type[BaseException], int] = {
     errors.BodyTooLarge: 413,
     errors.ScriptError: 500,
     errors.TimeLimitExceeded: 504,
+    errors.CpuLimitExceeded: 504,
     errors.PlatformError: 500,
     errors.DatabaseUnavailable: 503,
     errors.DataPlaneUnavailable: 503,

@@ -40,7 +40,7 @@ class Attack:
     codes: tuple[str, ...]
     body: str | None
     within_s: float
-    memory_bytes: int
+    memory_mb: int
     kind: str
 
 
@@ -53,7 +53,7 @@ def read_attack(path: Path) -> Attack:
         codes=tuple(head["codes"].split("|")),
         body=json.loads(head["body"]) if head["body"] else None,
         within_s=float(head["within"] or TIMEOUT_S + LATE_S),
-        memory_bytes=int(head["memory"] or 8) * 2**20,
+        memory_mb=int(head["memory"] or 8),
         kind=head["kind"] or "endpoint",
     )
 
@@ -134,7 +134,7 @@ def test_attack(arena: Arena, path: Path) -> None:
             "probe": PROBE,
             "kind": attack.kind,
             "timeout_s": TIMEOUT_S,
-            "memory_bytes": attack.memory_bytes,
+            "memory_mb": attack.memory_mb,
         }
     )
     result = answer["attack"]

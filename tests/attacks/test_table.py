@@ -12,14 +12,15 @@ import pytest
 
 from picloud.engine.executor import Executor
 from picloud.errors import PicloudError
-from picloud.lua.limits import Limits
 from picloud.model.app import App, AppId
 from picloud.model.http import Request, Response
 from picloud.model.script import LinkedScript, Script, ScriptKind
 from picloud.modules.source import Snapshot
+from picloud.platform import limits_of
+from picloud.settings import Settings
 from tests.attacks.table import ATTACKS, Attack
 
-LIMITS = Limits(memory_bytes=8 * 2**20, timeout_s=0.3, import_depth=8, chunks=64)
+LIMITS = limits_of(Settings(run_memory_mb=8, run_timeout_s=0.3))
 HANG_FACTOR = 20
 """An attack that takes so many times its limit was not stopped by it; a machine under load may be late by less."""
 
@@ -47,7 +48,7 @@ def test_attack(attack: Attack) -> None:
     except PicloudError as error:
         code = error.code
     assert code == attack.expected
-    assert time.monotonic() - started < LIMITS.timeout_s * HANG_FACTOR
+    assert time.monotonic() - started < LIMITS.run.timeout_s * HANG_FACTOR
     assert answer(executor, app, "return 'clean'").body == b"clean"
 
 
@@ -114,7 +115,7 @@ def test_memory_comes_back() -> None:
     before = process.memory_info().rss
     for _ in range(300):
         answer(executor, app, source)
-    assert process.memory_info().rss - before < 5 * LIMITS.memory_bytes
+    assert process.memory_info().rss - before < 5 * LIMITS.state.memory_bytes
 
 
 def test_an_error_in_the_host_is_not_the_script_s_to_catch() -> None:

@@ -13,12 +13,13 @@ from picloud.engine.executor import Executor
 from picloud.engine.testing import run_test
 from picloud.engine.validator import check_source
 from picloud.errors import PicloudError
-from picloud.lua.limits import Limits
 from picloud.model.app import App, AppId
 from picloud.model.http import Request, Response
 from picloud.model.release import TestSource
 from picloud.model.script import LinkedScript, Script, ScriptKind
 from picloud.modules.source import Snapshot
+from picloud.platform import limits_of
+from picloud.settings import Settings
 
 _APP = App(AppId(uuid4()), "victim", 1, datetime.now(UTC))
 _MODULES = {
@@ -61,7 +62,7 @@ def main() -> None:
     """Answer orders until the input ends."""
     for line in sys.stdin:
         order = json.loads(line)
-        executor = Executor(Limits(order["memory_bytes"], order["timeout_s"], import_depth=8, chunks=64))
+        executor = Executor(limits_of(Settings(run_memory_mb=order["memory_mb"], run_timeout_s=order["timeout_s"])))
         attack = _attempt(executor, order, order["source"])
         probe = _attempt(executor, {"kind": "endpoint"}, order["probe"])
         sys.stdout.write(json.dumps({"attack": attack, "probe": probe}) + "\n")

@@ -1,17 +1,29 @@
--- Put the prelude together. Given: the raw host callback, a function that gives the other files compiled, the depth limit of imports.
+-- Put the prelude together. Given: the raw host callback, a function that gives the other files compiled, the depth limit of
+-- imports, the most bytes of an answer; where the hook cannot be set from outside, what tells whether it should be, and its count.
 -- Returns run(operation, ...) and the function the hook calls at a deadline.
-local call_host, sources, DEPTH_MAX = ...
+local call_host, sources, DEPTH_MAX, RESPONSE_MAX, is_tripped, count = ...
 local OUT_OF_MEMORY = "not enough memory"
-local error, setmetatable, tostring, rawget, select = error, setmetatable, tostring, rawget, select
+local error, setmetatable, getmetatable, rawget, type = error, setmetatable, debug.getmetatable, rawget, type
 
-local error_meta = {
-  __name = "error",
-  __metatable = false,
-  __tostring = function(e) return tostring(rawget(e, "message")) end,
-}
+-- Error objects keep code and message also in a metatable of their own, which scripts cannot reach: they can raise such an
+-- object again, but not change what PiCloud reads from it, nor make one.
+local GENUINE = {}
+
+local function new_error(code, message)
+  local details = { code = code, message = message }
+  local function text() return message end
+  local meta = { __tostring = text, __name = "error", __metatable = false, [GENUINE] = details }
+  return setmetatable({ code = code, message = message }, meta)
+end
+
+-- Returns the { code, message } of an error object, nil for any other value.
+local function details_of(e)
+  local meta = type(e) == "table" and getmetatable(e)
+  return meta and rawget(meta, GENUINE)
+end
 
 local function fail(code, message)
-  error(setmetatable({ code = code, message = message }, error_meta), 2)
+  error(new_error(code, message), 2)
 end
 
 local LIMIT, trip, watch
@@ -20,7 +32,7 @@ local function check(ok, code, message, ...)
   if ok == true then return code, message, ... end
   if code == "memory" then error(OUT_OF_MEMORY, 0) end
   if code == "stop" then error(LIMIT, 0) end
-  error(setmetatable({ code = code, message = message }, error_meta), 0)
+  error(new_error(code, message), 0)
 end
 
 local function host(operation, ...)
@@ -31,8 +43,8 @@ local function part(name, ...)
   return assert(load(sources(name), "=picloud", "b"))(...)
 end
 
-LIMIT, trip, watch = part("interrupt")
+LIMIT, trip, watch = part("interrupt", is_tripped, count)
 local json = part("json", fail)
 local new_environment, copy = part("sandbox", LIMIT, trip, watch, part("pattern", watch))
 json.reset()
-return part("run", host, new_environment, copy, json, fail, error_meta, LIMIT, DEPTH_MAX), trip
+return part("run", host, new_environment, copy, json, fail, details_of, LIMIT, DEPTH_MAX, RESPONSE_MAX), trip

@@ -1,7 +1,7 @@
 -- One run at a time per state: its environment, its modules, its request, its answer.
--- Given: host(operation, ...) -> ok, ...; the sandbox; the codec; fail; the error metatable; LIMIT; the depth limit of imports.
+-- Given: host(operation, ...) -> ok, ...; the sandbox; the codec; fail; what tells error objects; LIMIT; the limits of imports and answers.
 -- Only strings, numbers and booleans cross to the host, so the host never touches a table that Lua may move or free.
-local host, new_environment, copy, json, fail, error_meta, LIMIT, DEPTH_MAX = ...
+local host, new_environment, copy, json, fail, details_of, LIMIT, DEPTH_MAX, RESPONSE_MAX = ...
 
 local OUT_OF_MEMORY = "not enough memory"
 local pcall, xpcall, load, error, type, next, select, tostring, tonumber = pcall, xpcall, load, error, type, next, select, tostring, tonumber
@@ -12,6 +12,7 @@ local char, utf8len, mathtype, randomseed = string.char, utf8.len, math.type, ma
 
 local chunks = {} -- version -> factory(env) -> function
 local loaded, mains, namespaces -- of the current run
+local quiet -- true once the run has logged all it may: further lines are dropped without a call
 local HOST_SOURCE = "=picloud"
 local MESSAGE_MAX = 8192 -- bytes of an error's message that leave the state
 
@@ -40,9 +41,10 @@ local function describe(e)
     if #e > MESSAGE_MAX then e = sub(e, 1, MESSAGE_MAX) .. "..." end
     return "", (gsub(e, "^picloud:%d+: ", ""))
   end
+  local details = details_of(e)
+  if details then return details.code, details.message end
   if type(e) == "table" then
     local message = rawget(e, "message")
-    if getmetatable(e) == error_meta then return tostring(rawget(e, "code")), tostring(message) end
     if type(message) == "string" then return "", message end
     return "", "(the error is a table without a message)"
   end
@@ -142,9 +144,10 @@ function environment(chain, extra)
   if extra then for name, value in next, extra do env[name] = value end end
   env.require = require_from(chain)
   env.print = function(...)
+    if quiet then return end
     local parts = {}
     for i = 1, select("#", ...) do parts[i] = tostring((select(i, ...))) end
-    host("print", concat(parts, "\t"))
+    quiet = host("print", concat(parts, "\t"))
   end
   if chain.module then -- the module's own globals alone, so that they can be told from the environment's
     local own = setmetatable({}, { __index = env, __metatable = false })
@@ -175,9 +178,8 @@ function lazy.json(request)
   if request.body == "" then return nil end
   local ok, value = pcall(json.decode, request.body)
   if ok then return value end
-  if type(value) == "table" and getmetatable(value) == error_meta then
-    fail("bad_body", "the request body is " .. value.message)
-  end
+  local details = details_of(value)
+  if details then fail("bad_body", "the request body is " .. details.message) end
   error(value, 0)
 end
 
@@ -216,8 +218,10 @@ local function pairs_from(n, at, flat)
   return t
 end
 
+local function remaining_ms() return host("remaining") end
+
 local function new_request(method, path, id, app, principal, body, params, query, headers, ...)
-  local request = { method = method, path = path, id = id, app = app, body = body, principal = principal or nil }
+  local request = { method = method, path = path, id = id, app = app, body = body, principal = principal or nil, remaining_ms = remaining_ms }
   local flat = { ... }
   request.params = pairs_from(params, 1, flat)
   request.query = pairs_from(query, 1 + 2 * params, flat)
@@ -303,6 +307,9 @@ local function answer(body, status, headers)
   if mathtype(status) ~= "integer" or status < 200 or status > 599 then
     fail("invalid_response", "the status must be an integer from 200 to 599, got " .. sub(tostring(status), 1, 40))
   end
+  if #body + #lines > RESPONSE_MAX then
+    fail("response_too_large", "the answer has " .. #body + #lines .. " bytes, more than the " .. RESPONSE_MAX .. " allowed")
+  end
   return "ok", status, kind, body, lines
 end
 
@@ -311,7 +318,8 @@ end
 local log = {}
 for _, level in next, { "debug", "info", "warn", "error" } do
   log[level] = function(message, fields)
-    host("log", level, tostring(message), fields ~= nil and json.encode(fields) or "")
+    if quiet then return end
+    quiet = host("log", level, tostring(message), fields ~= nil and json.encode(fields) or "")
   end
 end
 
@@ -319,7 +327,7 @@ local json_functions = { encode = json.encode, decode = json.decode, pretty = js
 
 local function begin(seed, keep_marks)
   randomseed(seed)
-  loaded, mains, stopped = {}, {}, nil
+  loaded, mains, stopped, quiet = {}, {}, nil, false
   if not keep_marks then json_functions.null = json.reset() end
   namespaces = { json = json_functions, log = log }
 end

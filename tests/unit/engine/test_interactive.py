@@ -19,10 +19,11 @@ from picloud.errors import (
     ScriptSyntaxError,
     TimeLimitExceeded,
 )
-from picloud.lua.limits import Limits
 from picloud.model.release import TestSource
 from picloud.model.route import Route
 from picloud.model.script import Script, ScriptKind
+from picloud.platform import limits_of
+from picloud.settings import Settings
 
 
 def nothing_published(_name: str) -> Published:
@@ -35,7 +36,7 @@ class Session(Interactive):
     def __init__(self, timeout_s: float = 10.0) -> None:
         self.printed: list[str] = []
         self.spoke = threading.Event()
-        limits = Limits(memory_bytes=8 * 2**20, timeout_s=timeout_s, import_depth=8, chunks=64)
+        limits = limits_of(Settings(run_memory_mb=8, run_timeout_s=timeout_s))
         super().__init__(nothing_published, Executor(limits), "shop", self._hear)
 
     def _hear(self, text: str) -> None:

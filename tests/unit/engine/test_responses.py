@@ -18,16 +18,17 @@ from picloud.engine.executor import Executor
 from picloud.engine.testing import run_test
 from picloud.engine.validator import check_source
 from picloud.errors import InvalidInput, InvalidResponse, ScriptRuntimeError, TimeLimitExceeded
-from picloud.lua.limits import Limits
 from picloud.model.app import App, AppId
 from picloud.model.http import Request, Response
 from picloud.model.release import TestSource
 from picloud.model.route import Route
 from picloud.model.script import LinkedScript, Script, ScriptKind
 from picloud.modules.source import Snapshot
+from picloud.platform import limits_of
+from picloud.settings import Settings
 
 APP = App(AppId(uuid4()), "shop", 1, datetime.now(UTC))
-EXECUTOR = Executor(Limits(memory_bytes=32 * 2**20, timeout_s=5, import_depth=8, chunks=64))
+EXECUTOR = Executor(limits_of(Settings(run_memory_mb=32, run_timeout_s=5)))
 HTML, TEXT, JSON = "text/html; charset=utf-8", "text/plain; charset=utf-8", "application/json"
 
 

@@ -37,10 +37,11 @@ end
 """
 
 FUNCTIONS = ["concat", "insert", "remove", "move", "sort", "unpack"]
+integers = st.integers(-(2**63), 2**63 - 1)
 positions = st.one_of(st.integers(-3, 9), st.sampled_from([2**63 - 1, -(2**63)]))
 ARGUMENTS = {
     "concat": st.tuples() | st.tuples(st.just(b",")) | st.tuples(st.just(b";"), st.integers(-1, 7), st.integers(-1, 7)),
-    "insert": st.tuples(st.integers()) | st.tuples(positions, st.just(7)) | st.tuples() | st.tuples(*[positions] * 3),
+    "insert": st.tuples(integers) | st.tuples(positions, st.just(7)) | st.tuples() | st.tuples(*[positions] * 3),
     "remove": st.tuples() | st.tuples(positions),
     "move": st.tuples(st.integers(-2, 6), st.integers(-2, 6), st.integers(-2, 9)) | st.tuples(*[positions] * 3),
     "sort": st.tuples(),

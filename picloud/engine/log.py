@@ -1,0 +1,64 @@
+"""What a run prints and logs: counted, cut at its limits, and handed on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from picloud.lua.limits import RunLimits
+from picloud.lua.state import HostCalls, Scalar
+
+Emit = Callable[[bytes, str, str], None]
+"""Gets level, message and fields (JSON, or empty) of one line."""
+Write = Callable[[str], None]
+
+_LEVELS: Final = {b"debug": logging.DEBUG, b"info": logging.INFO, b"warn": logging.WARNING, b"error": logging.ERROR}
+_PRINT: Final = b"print"
+"""The level of a printed line."""
+_script_log = logging.getLogger("picloud.script")
+
+
+class RunLog:
+    """The lines of one run."""
+
+    def __init__(self, limits: RunLimits, emit: Emit) -> None:
+        self._limits = limits
+        self._emit = emit
+        self._lines = 0
+        self._bytes = 0
+        self.operations: HostCalls = {b"print": lambda text: self._add(_PRINT, text, b""), b"log": self._add}
+        """The host calls that write to it; each answers whether the run has logged all it may."""
+
+    def _add(self, level: bytes, message: bytes, fields: bytes) -> tuple[Scalar, ...]:
+        self._lines += 1
+        self._bytes += len(message) + len(fields)
+        if self._lines > self._limits.log_lines or self._bytes > self._limits.log_bytes:
+            self._emit(
+                b"warn",
+                f"(the run logged more than {self._limits.log_lines} lines or {self._limits.log_bytes} bytes: "
+                "its further lines are left out)",
+                "",
+            )
+            return (True,)
+        self._emit(level, message.decode("utf-8", "replace"), fields.decode("utf-8", "replace"))
+        return (False,)
+
+
+def to_logging(extra: Mapping[str, Any]) -> Emit:
+    """Return what sends lines to the server's log; `extra` says whose they are."""
+
+    def emit(level: bytes, message: str, fields: str) -> None:
+        _script_log.log(_LEVELS.get(level, logging.INFO), "%s %s", message, fields, extra=extra)
+
+    return emit
+
+
+def to_text(write: Write) -> Emit:
+    """Return what writes lines for a person, printed ones as they are."""
+
+    def emit(level: bytes, message: str, fields: str) -> None:
+        parts = (message,) if level == _PRINT else (level.decode().upper(), message, fields)
+        write(" ".join(part for part in parts if part) + "\n")
+
+    return emit
