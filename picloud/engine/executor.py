@@ -65,7 +65,7 @@ class Executor:
                 flat.extend(pair)
         with self._borrow(app.id) as state:
             values = self._script(
-                state, b"endpoint", script, source,
+                state, app, b"endpoint", script, source,
                 request.method, request.path, request.id, app.name, request.principal or False, request.body,
                 len(params), len(query), len(headers), *flat,
                 limits=limits, calls={}, emit=_emit(app, script, request.id, write), observe=observe,
@@ -82,7 +82,7 @@ class Executor:
         """
         with self._borrow(app.id) as state:
             values = self._script(
-                state, b"test", script, source,
+                state, app, b"test", script, source,
                 limits=self.limits.run,
                 calls={b"call": lambda *arguments: call(state.remaining_s, *arguments)},
                 emit=_emit(app, script, script.script.name, write),
@@ -99,7 +99,7 @@ class Executor:
         operations = {b"echo": echo, **log.operations, **_module_calls(state, Resolver(source))}
         with self._tracked(state):
             self._run(state, name, b"cell", name, text,
-                      limits=self.limits.run, operations=operations, calls={}, observe=observe)  # fmt: skip
+                      limits=self.limits.run, operations=operations, calls={}, observe=observe, label=name)  # fmt: skip
 
     def new_state(self) -> LuaState:
         """Make a state of its own for a session."""
@@ -113,7 +113,8 @@ class Executor:
             state.interrupt()
 
     def _script(
-        self, state: LuaState, operation: bytes, script: LinkedScript, source: ScriptSource, *arguments: Scalar,
+        self, state: LuaState, app: App, operation: bytes, script: LinkedScript, source: ScriptSource,
+        *arguments: Scalar,
         limits: RunLimits, calls: HostCalls, emit: Emit, observe: Observe | None,
     ) -> tuple[Any, ...]:  # fmt: skip
         resolver = Resolver(source)
@@ -121,18 +122,26 @@ class Executor:
         operations = {**RunLog(limits, emit).operations, **_module_calls(state, resolver)}
         return self._run(
             state, script.script.name, operation, script.key, script.script.name, *arguments,
-            limits=limits, operations=operations, calls=calls, observe=observe, version=script.key,
+            limits=limits, operations=operations, calls=calls, observe=observe,
+            label=f"{app.name}/{script.script.name}", version=script.key,
         )  # fmt: skip
 
     def _run(
         self, state: LuaState, name: str, operation: bytes, *arguments: Scalar,
-        limits: RunLimits, operations: HostCalls, calls: HostCalls, observe: Observe | None, version: bytes = b"",
+        label: str, version: bytes = b"", limits: RunLimits, operations: HostCalls, calls: HostCalls,
+        observe: Observe | None,
     ) -> tuple[Any, ...]:  # fmt: skip
         own: HostCalls = {b"remaining": lambda: (int(state.remaining_s * 1000),)}
         outcome = state.call(
-            operation, *arguments, version=version, limits=limits, operations={**own, **operations}, calls=calls
+            operation,
+            *arguments,
+            label=label,
+            version=version,
+            limits=limits,
+            operations={**own, **operations},
+            calls=calls,
         )
-        _log.debug("Ran %s: %s", name, outcome.report, extra={"action": "run", "report": outcome.report})
+        _log.debug("Ran %s: %s", label, outcome.report, extra={"action": "run", "report": outcome.report})
         if observe is not None:
             observe(outcome.report)
         if outcome.values[0] != b"ok":

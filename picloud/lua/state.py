@@ -103,17 +103,20 @@ class LuaState:
 
     def call(
         self, operation: bytes, *arguments: Scalar,
-        version: bytes, limits: RunLimits, operations: HostCalls, calls: HostCalls,
+        label: str, version: bytes, limits: RunLimits, operations: HostCalls, calls: HostCalls,
     ) -> Outcome:  # fmt: skip
         """Run one operation of the prelude, which begins with the compiled script `version`, if it has one.
 
+        `label` is what the log calls the run.
         `operations` are the host calls of the engine itself, `calls` those of the SDK, which the report counts.
         """
         self.runs += 1
         encoded = [argument.encode() if isinstance(argument, str) else argument for argument in arguments]
         fits = self._fits(encoded)
         seed = random.getrandbits(62)
-        watch = watchdog.arm(self._handle, timeout_s=limits.timeout_s, cpu_s=limits.cpu_s, grace_s=limits.grace_s)
+        watch = watchdog.arm(
+            self._handle, label, timeout_s=limits.timeout_s, cpu_s=limits.cpu_s, grace_s=limits.grace_s
+        )
         self._reset(operations, calls, limits.calls)
         self._watch = watch
         self.use_chunk(version)

@@ -105,18 +105,20 @@ class Watch:
     """
 
     __slots__ = (
-        "_clock", "_cpu_limit_s", "_ends_at", "_grace_s", "_handle", "_host", "_memory_before_bytes", "_on_stuck",
-        "_started_at", "_started_cpu_s", "_tripped_at", "_watchdog", "crossing", "due", "peak_bytes", "tripped",
+        "_clock", "_cpu_limit_s", "_ends_at", "_grace_s", "_handle", "_host", "_label", "_memory_before_bytes",
+        "_on_stuck", "_started_at", "_started_cpu_s", "_tripped_at", "_watchdog", "crossing", "due",
+        "peak_bytes", "tripped",
     )  # fmt: skip
 
     def __init__(
         self, watchdog: Watchdog, handle: Handle, *, timeout_s: float, cpu_s: float, grace_s: float,
-        on_stuck: Callable[[], None],
+        label: str, on_stuck: Callable[[str], None],
     ) -> None:  # fmt: skip
         self._watchdog = watchdog
         self._handle = handle
         self._grace_s = grace_s
-        self._on_stuck: Callable[[], None] | None = on_stuck
+        self._label = label
+        self._on_stuck: Callable[[str], None] | None = on_stuck
         self._cpu_limit_s = cpu_s
         self._clock = time.pthread_getcpuclockid(threading.get_ident())
         self._host: tuple[float, float | None] = (0.0, None)
@@ -214,14 +216,14 @@ class Watch:
             self._handle.starve()
         if self._on_stuck is not None and now >= self._tripped_at + self._grace_s:
             on_stuck, self._on_stuck = self._on_stuck, None
-            on_stuck()
+            on_stuck(self._label)
         self.due = now + _REPEAT_S
 
     def _look(self) -> None:
         self.peak_bytes = max(self.peak_bytes, self._handle.memory_bytes)
 
 
-def _nobody_to_tell() -> None:
+def _nobody_to_tell(_label: str) -> None:
     """The default of `Watchdog.on_stuck`."""
 
 
@@ -229,16 +231,18 @@ class Watchdog:
     """One daemon thread that watches every run of the process."""
 
     def __init__(self) -> None:
-        self.on_stuck: Callable[[], None] = _nobody_to_tell
-        """Called once for each run that goes on past limit and grace, in the watchdog's thread; must not block."""
+        self.on_stuck: Callable[[str], None] = _nobody_to_tell
+        """Gets the label of each run that goes on past limit and grace, once. Must not block."""
         self._changed = threading.Condition()
         self._active: set[Watch] = set()
         self._wakes_at = float("inf")
         self._thread: threading.Thread | None = None
 
-    def arm(self, handle: Handle, *, timeout_s: float, cpu_s: float, grace_s: float) -> Watch:
-        """Watch a run that starts now, in this thread."""
-        watch = Watch(self, handle, timeout_s=timeout_s, cpu_s=cpu_s, grace_s=grace_s, on_stuck=self.on_stuck)
+    def arm(self, handle: Handle, label: str, *, timeout_s: float, cpu_s: float, grace_s: float) -> Watch:
+        """Watch a run that starts now, in this thread; `label` is what `on_stuck` calls it."""
+        watch = Watch(
+            self, handle, timeout_s=timeout_s, cpu_s=cpu_s, grace_s=grace_s, label=label, on_stuck=self.on_stuck
+        )
         with self._changed:
             self._active.add(watch)
             if watch.due < self._wakes_at:

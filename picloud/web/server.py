@@ -1,6 +1,7 @@
 """The data plane's processes: granian in the foreground, its workers forked, each with a platform of its own.
 
-A worker that dies is replaced. SIGTERM and SIGINT drain: no new connections, requests in flight are answered, then the
+A worker that dies is replaced, and so is one with a run that cannot be stopped: the new worker listens before the old
+one drains. SIGTERM and SIGINT drain: no new connections, requests in flight are answered, then the
 workers close their platforms and the process ends.
 """
 
@@ -27,6 +28,7 @@ from granian.server import Server
 
 from picloud.errors import InvalidInput
 from picloud.settings import Settings
+from picloud.web.pulse import Pulse, Sign, Ward
 from picloud.web.wsgi import Application
 
 Loader: TypeAlias = Callable[[Settings], Application]
@@ -59,8 +61,10 @@ def serve(settings: Settings, load: Loader, *, announce: Callable[[str], None]) 
     address cannot be listened on, `SystemExit` when the workers die as fast as they start.
     """
     port = _free_port(settings.host, settings.port)
-    server = _AnnouncedServer(
+    ward = Ward(silence_max_s=settings.run_timeout_s + settings.run_grace_s)
+    server = _Server(
         "picloud",
+        ward=ward,
         address=settings.host,
         port=port,
         interface=Interfaces.WSGI,
@@ -78,24 +82,67 @@ def serve(settings: Settings, load: Loader, *, announce: Callable[[str], None]) 
     server.announcement = threading.Thread(
         target=_announce_when_ready, args=(settings.host, port, announce), daemon=True
     )
-    server.serve(target_loader=partial(_load, load, settings), wrap_loader=False)
+    server.serve(target_loader=partial(_load, load, settings, ward.pulse), wrap_loader=False)
 
 
-class _AnnouncedServer(Server):  # type: ignore[misc, valid-type]  # granian picks the class at run time
-    """Granian's server that starts one more thread, and only after its workers are forked."""
+class _Server(Server):  # type: ignore[misc, valid-type]  # granian picks the class at run time
+    """Granian's server, which announces itself and replaces workers that are stuck.
+
+    Threads start only after the workers are forked. Granian's main loop has one hook for replacing single workers, its
+    watch over their memory, which is not used otherwise here.
+    """
 
     announcement: threading.Thread
+
+    def __init__(self, *arguments: Any, ward: Ward, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._ward = ward
+        self._lost: dict[int, Sign] = {}
 
     def startup(self, *arguments: Any) -> None:
         super().startup(*arguments)
         self.announcement.start()
+        threading.Thread(target=self._ward.watch, args=(self._replace,), daemon=True).start()
+
+    def _replace(self, pid: int, sign: Sign) -> None:
+        self._ward.forget(pid)
+        self._lost[pid] = sign
+        self.rss_signal = True
+        self.main_loop_interrupt.set()
+
+    def _handle_rss_signal(self, spawn_target: Any, target_loader: Any) -> None:
+        """Start a new worker for each that is lost; the old one ends in a thread, so that signals are still heard."""
+        for place, worker in enumerate(self.wrks):
+            sign = self._lost.pop(worker.inner.pid, None)
+            if sign is None or not worker.is_alive():
+                continue
+            log.error("worker %d is stuck and is replaced", worker.inner.pid, extra={"action": "replace_worker"})
+            new = self._spawn_worker(idx=worker.idx, target=spawn_target, callback_loader=target_loader)
+            new.start()
+            self.wrks[place] = new
+            threading.Thread(target=self._end, args=(worker, new, sign), daemon=True).start()
+
+    def _watch_workers_rss(self) -> None:
+        """Leave memory alone: it is limited run by run."""
+
+    def _end(self, old: Any, new: Any, sign: Sign) -> None:
+        if sign is Sign.STUCK:
+            self._ward.wait_until_steady(new.inner.pid, self.workers_kill_timeout)
+            old.terminate()
+            old.join(self.workers_kill_timeout)
+        if old.is_alive():  # silent: nothing in it can answer
+            old.kill()
+            old.join()
+        self._ward.forget(old.inner.pid)
 
 
-def _load(load: Loader, settings: Settings) -> Application:
+def _load(load: Loader, settings: Settings, pulse: Pulse) -> Application:
     """Make the application, in a worker."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _hide_environment()
-    return load(settings)
+    application = load(settings)
+    pulse.start()
+    return application
 
 
 def _end_with_parent() -> None:

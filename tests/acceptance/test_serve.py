@@ -265,3 +265,64 @@ def test_the_data_plane_never_loads_jupyter() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=DEADLINE_S, check=True)
     assert done.stdout.strip() == "[]"
+
+
+STALLS = "%%endpoint stall GET /stall\n" + "\n".join(
+    [
+        "local t, m = {}, (1 << 18) - 1  -- keys that all collide once the table has grown, in one step of C",
+        "for j = 1, 1 << 17 do t[j * m] = 1 end",
+        "t[-1] = 1",
+        "return 'done'",
+    ]
+)
+
+
+def test_a_run_that_cannot_be_stopped_costs_its_worker_and_nobody_else(
+    environment: dict[str, str], serve: Callable[..., Served], tmp_path: Path
+) -> None:
+    """The worker is replaced before it drains: no request is refused meanwhile, the process is gone afterwards."""
+    environment |= {"PICLOUD_RUN_TIMEOUT_S": "0.5", "PICLOUD_RUN_GRACE_S": "0.5"}
+    assert picloud(environment, "publish", str(notebook(tmp_path, *CELLS)), "--app", "blog").returncode == 0
+    assert picloud(environment, "publish", str(notebook(tmp_path, STALLS)), "--app", "evil").returncode == 0
+    served = serve()
+    [worker] = served.workers()
+    with closing(socket.create_connection(served.address, timeout=DEADLINE_S)) as stalled:
+        stalled.sendall(b"GET /run/evil/stall HTTP/1.1\r\nHost: x\r\n\r\n")
+        deadline = monotonic() + DEADLINE_S
+        while worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE:
+            assert httpx.get(f"{served.url}/run/blog/hello/ada").status_code == 200
+            assert monotonic() < deadline, "the stuck worker lives on"
+    assert [other.pid for other in served.workers()] != [worker.pid]
+    assert httpx.get(f"{served.url}/run/blog/hello/ada").status_code == 200
+
+
+HOLDS_THE_LOCK = """
+import ctypes
+from picloud.settings import Settings
+from picloud.web import server
+
+def load(settings):
+    def application(environ, start_response):
+        if environ["PATH_INFO"] == "/hold":
+            ctypes.PyDLL(None).sleep(600)  # C code that keeps Python's lock
+        start_response("200 OK", [("content-length", "0")])
+        return [b""]
+    return application
+
+settings = Settings(port=0, run_timeout_s=1, run_grace_s=1)
+server.serve(settings, load, announce=lambda url: print("PiCloud answers on", url, flush=True))
+"""
+
+
+def test_a_worker_that_holds_pythons_lock_is_replaced(environment: dict[str, str]) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDS_THE_LOCK], env=environment, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        served = Served(process, process.stdout.readline().split()[-1])
+        [worker] = served.workers()
+        with closing(socket.create_connection(served.address, timeout=DEADLINE_S)) as held:
+            held.sendall(b"GET /hold HTTP/1.1\r\nHost: x\r\n\r\n")
+            until(lambda: worker.pid not in [other.pid for other in served.workers()])
+        until(served.answers)
+        process.terminate()
