@@ -14,7 +14,8 @@ The first branch says whose fault it is, the class says what happened, `code` is
     │   ├── MethodNotAllowed            method_not_allowed
     │   ├── Conflict                    conflict
     │   ├── TestsFailed                 tests_failed
-    │   └── BodyTooLarge                body_too_large
+    │   ├── BodyTooLarge                body_too_large
+    │   └── AppBusy                     app_busy
     ├── ScriptError                     a script failed; carries its traceback
     │   ├── ScriptSyntaxError           script_syntax_error
     │   ├── ScriptRuntimeError          script_runtime_error
@@ -158,6 +159,12 @@ class BodyTooLarge(CallerError):
     """The request body is too large."""
 
     code = "body_too_large"
+
+
+class AppBusy(CallerError):
+    """The app has as many runs going on as it may; try again in a moment."""
+
+    code = "app_busy"
 
 
 class ScriptError(PicloudError):

@@ -10,6 +10,7 @@ from picloud.auth.instance import ensure_instance_token
 from picloud.engine.dispatcher import Dispatcher, Snapshots
 from picloud.engine.executor import Executor
 from picloud.engine.interactive import Interactive
+from picloud.engine.turns import Turns
 from picloud.lua.limits import Limits, RunLimits, StateLimits
 from picloud.publishing.publisher import Publisher
 from picloud.settings import Settings
@@ -86,6 +87,6 @@ def _assemble(settings: Settings, database: Database) -> Platform:
         releases=releases,
         tokens=TokenRepository(database),
         snapshots=snapshots,
-        dispatcher=Dispatcher(snapshots.current, executor),
+        dispatcher=Dispatcher(snapshots.current, executor, Turns(settings.threads)),
         publisher=Publisher(database, apps, releases, executor),
     )

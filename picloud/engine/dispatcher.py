@@ -8,8 +8,9 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from picloud.engine.executor import Executor
+from picloud.engine.executor import Executor, Observe
 from picloud.engine.router import Router
+from picloud.engine.turns import Turns
 from picloud.errors import NotFound
 from picloud.model.app import App, AppId
 from picloud.model.http import Request, Response
@@ -78,9 +79,10 @@ class Snapshots:
 class Dispatcher:
     """Finds the endpoint of a request and runs it."""
 
-    def __init__(self, current: Callable[[str], Published], executor: Executor) -> None:
+    def __init__(self, current: Callable[[str], Published], executor: Executor, turns: Turns) -> None:
         self._current = current
         self._executor = executor
+        self._turns = turns
 
     def match(self, app_name: str, method: str, path: str) -> Match:
         """Return the route for a decoded path below the app; raise `NotFound` or `MethodNotAllowed`."""
@@ -88,9 +90,10 @@ class Dispatcher:
         route, params = published.router.match(method, path)
         return Match(published.snapshot.app, route, params, published.snapshot)
 
-    def run(self, match: Match, request: Request) -> Response:
-        """Run the endpoint; raises `ScriptError`, `PlatformError`, or `InvalidInput` for a body that is not JSON."""
+    def run(self, match: Match, request: Request, *, observe: Observe | None = None) -> Response:
+        """Run the endpoint; raises `ScriptError`, `PlatformError`, `AppBusy`, or `InvalidInput` for a body not JSON."""
         script = match.snapshot.find(match.route.script)
         if script is None:
             raise NotFound(f"The route's script {match.route.script!r} is gone.")
-        return self._executor.endpoint(match.app, script, match.snapshot, request, match.params)
+        with self._turns.turn(match.app.id):
+            return self._executor.endpoint(match.app, script, match.snapshot, request, match.params, observe=observe)

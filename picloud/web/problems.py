@@ -29,6 +29,7 @@ STATUS: Mapping[type[BaseException], int] = {
     errors.MethodNotAllowed: 405,
     errors.Conflict: 409,
     errors.BodyTooLarge: 413,
+    errors.AppBusy: 503,
     errors.ScriptError: 500,
     errors.TimeLimitExceeded: 504,
     errors.CpuLimitExceeded: 504,
