@@ -37,6 +37,8 @@ class Route:
     script: str
     """Name of the endpoint script."""
     auth: RouteAuth = RouteAuth.PUBLIC
+    timing: bool = False
+    """Whether callers are told what the run used, as `Server-Timing`: it lets them measure what a script does."""
 
     @property
     def shape(self) -> str:
@@ -59,7 +61,7 @@ def split_path(path: str) -> tuple[str, ...]:
     return tuple(path[1:].split("/")) if path != "/" else ()
 
 
-def check_route(method: str, pattern: str, script: str, auth: str = "public") -> Route:
+def check_route(method: str, pattern: str, script: str, auth: str = "public", timing: bool = False) -> Route:
     """Return the route when method, pattern and access are valid, else raise `InvalidRoute` with what to change."""
     where = f"{method} {pattern}"[:120]
     if method not in METHODS:
@@ -69,7 +71,7 @@ def check_route(method: str, pattern: str, script: str, auth: str = "public") ->
     if len(pattern) > PATTERN_MAX_LENGTH or pattern.count("/") > SEGMENTS_MAX:
         raise InvalidRoute(f"{where}: a path has at most {PATTERN_MAX_LENGTH} characters and {SEGMENTS_MAX} segments.")
     try:
-        route = Route(method, pattern, script, RouteAuth(auth))
+        route = Route(method, pattern, script, RouteAuth(auth), timing)
     except ValueError:
         raise InvalidRoute(f"{where}: auth={auth[:40]!r} is unknown; use auth=public or auth=token.") from None
     _check_segments(where, route)

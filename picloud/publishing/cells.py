@@ -153,14 +153,15 @@ def _cell_magic(line: str, source: str) -> Cell:
 
 
 def _endpoint(words: list[str], source: str) -> EndpointCell:
-    if not 3 <= len(words) <= 4:
+    if len(words) < 3:
         raise _usage("%%endpoint")
-    name, method, pattern, *options = words
-    if options and not options[0].startswith("auth="):
+    name, method, pattern, *rest = words
+    options = dict(option.split("=", 1) for option in rest if "=" in option)
+    if len(options) != len(rest) or not options.keys() <= {"auth", "timing"} or options.get("timing", "on") != "on":
         raise _usage("%%endpoint")
-    auth = options[0].removeprefix("auth=") if options else "public"
     script = _script(ScriptKind.ENDPOINT, name, source)
-    return EndpointCell(script, check_route(method, pattern, name, auth))
+    route = check_route(method, pattern, name, options.get("auth", "public"), "timing" in options)
+    return EndpointCell(script, route)
 
 
 def _script(kind: ScriptKind, name: str, source: str) -> Script:

@@ -44,10 +44,12 @@ MAGICS = (
     ),
     Magic(
         "%%endpoint",
-        "NAME METHOD PATH [auth=public|token]",
+        "NAME METHOD PATH [auth=public|token] [timing=on]",
         "Define an endpoint: Lua that runs once per request and returns the answer.",
         "PATH is below the app. `:name` matches one segment, `*name` at the end matches the rest; both arrive in "
-        "`request.params`. `auth=token` asks callers for a token. A name with blanks goes in double quotes.",
+        "`request.params`. `auth=token` asks callers for a token; "
+        "`timing=on` tells them what the run used, as the header `Server-Timing`. "
+        "A name with blanks goes in double quotes.",
         '%%endpoint hello GET /hello/:name\nlocal greet = require("greet")\n\n'
         "return { message = greet.hello(request.params.name) }",
     ),

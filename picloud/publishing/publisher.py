@@ -197,7 +197,7 @@ def _importers(names: set[str], linked: dict[str, LinkedScript]) -> set[str]:
 
 def _entries(manifest: Manifest) -> dict[str, object]:
     entries: dict[str, object] = {f"{script.kind} {script.name}": script.source for script in manifest.scripts}
-    entries |= {f"route {r.method} {r.pattern}": (r.script, r.auth) for r in manifest.routes}
+    entries |= {f"route {r.method} {r.pattern}": (r.script, r.auth, r.timing) for r in manifest.routes}
     return entries | {f"test {test.name}": test.source for test in manifest.tests}
 
 
@@ -221,7 +221,7 @@ def _validate(app_name: str, manifest: Manifest) -> dict[str, LinkedScript]:
         linked[script.name] = LinkedScript(script, check_script(script).imports)
     shapes: dict[tuple[str, str], str] = {}
     for route in manifest.routes:
-        check_route(route.method, route.pattern, route.script, route.auth)
+        check_route(route.method, route.pattern, route.script, route.auth, route.timing)
         other = shapes.get((route.method, route.shape))
         shapes[route.method, route.shape] = route.pattern
         if other is not None:

@@ -59,8 +59,8 @@ def read_live(connection: psycopg.Connection, app_id: AppId) -> LiveApp:
         for name, kind, source, imports in connection.execute(_SQL["list_scripts"], values)
     )
     routes = tuple(
-        Route(method, pattern, script, RouteAuth(auth))
-        for method, pattern, script, auth in connection.execute(_SQL["list_routes"], values)
+        Route(method, pattern, script, RouteAuth(auth), timing)
+        for method, pattern, script, auth, timing in connection.execute(_SQL["list_routes"], values)
     )
     return LiveApp(row[0] if row else -1, scripts, routes)
 
@@ -84,7 +84,8 @@ def replace_live(
     connection.execute(_SQL["link_imports"], {"app_id": app_id})
     for route in manifest.routes:
         values = {"method": route.method, "shape": route.shape, "pattern": route.pattern, "auth": route.auth}
-        connection.execute(_SQL["put_route"], values | {"app_id": app_id, "script": route.script})
+        more = {"app_id": app_id, "script": route.script, "timing": route.timing}
+        connection.execute(_SQL["put_route"], values | more)
     connection.execute(_SQL["raise_revision"], {"app_id": app_id})
 
 

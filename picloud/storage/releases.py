@@ -98,7 +98,8 @@ def _to_json(manifest: Manifest) -> dict[str, Any]:
     return {
         "scripts": [{"name": s.name, "kind": s.kind, "version": s.version} for s in manifest.scripts],
         "routes": [
-            {"method": r.method, "pattern": r.pattern, "script": r.script, "auth": r.auth} for r in manifest.routes
+            {"method": r.method, "pattern": r.pattern, "script": r.script, "auth": r.auth, "timing": r.timing}
+            for r in manifest.routes
         ],
         "tests": [{"name": t.name, "version": _test_version(t)} for t in manifest.tests],
     }
@@ -107,7 +108,11 @@ def _to_json(manifest: Manifest) -> dict[str, Any]:
 def _from_json(stored: Mapping[str, Any], sources: Mapping[str, str]) -> Manifest:
     return Manifest(
         scripts=tuple(Script(s["name"], ScriptKind(s["kind"]), sources[s["version"]]) for s in stored["scripts"]),
-        routes=tuple(Route(r["method"], r["pattern"], r["script"], RouteAuth(r["auth"])) for r in stored["routes"]),
+        routes=tuple(
+            # A release of before 0003_route_timing.sql has no "timing", and releases never change.
+            Route(r["method"], r["pattern"], r["script"], RouteAuth(r["auth"]), r.get("timing", False))
+            for r in stored["routes"]
+        ),
         tests=tuple(TestSource(t["name"], sources[t["version"]]) for t in stored["tests"]),
     )
 

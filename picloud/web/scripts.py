@@ -11,11 +11,13 @@ from picloud.model.app import APP_NAME, App
 from picloud.model.http import Request, Response
 from picloud.model.principal import Principal
 from picloud.model.route import RouteAuth
+from picloud.model.run import RunReport
 from picloud.web.caller import caller
 from picloud.web.problems import Audience, problem_of
 from picloud.web.services import Services
 from picloud.web.wsgi import (
     Environ,
+    Headers,
     StartResponse,
     decoded_path,
     header_fields,
@@ -42,15 +44,16 @@ class ScriptRoutes:
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request; every error becomes a response."""
         try:
-            response = self._run(environ)
+            response, timing = self._run(environ)
             _check_status(response.status)
-            headers = script_headers(response.headers)
+            headers = script_headers(response.headers) + timing
         except Exception as error:
             problem = problem_of(error, request_id(environ), Audience.CALLER)
             return send(environ, start_response, problem.status, list(problem.headers), problem.body)
         return send(environ, start_response, response.status, headers, response.body)
 
-    def _run(self, environ: Environ) -> Response:
+    def _run(self, environ: Environ) -> tuple[Response, Headers]:
+        """Return the answer, and what the run used when the route tells it."""
         app_name, path = split_run_path(decoded_path(environ))
         method = environ["REQUEST_METHOD"]
         match = self._dispatcher.match(app_name, method, path)
@@ -64,7 +67,11 @@ class ScriptRoutes:
             body=read_body(environ, self._body_limit_bytes),
             principal=principal.name if principal else None,
         )
-        return self._dispatcher.run(match, request)
+        if not match.route.timing:
+            return self._dispatcher.run(match, request), []
+        reports: list[RunReport] = []
+        response = self._dispatcher.run(match, request, observe=reports.append)
+        return response, [("server-timing", server_timing(report)) for report in reports]
 
     def _principal(self, environ: Environ, app: App, auth: RouteAuth) -> Principal | None:
         """Return the caller as the app may know them: on a public route a stranger to the app is anonymous."""
@@ -79,6 +86,15 @@ def split_run_path(path: str) -> tuple[str, str]:
     if not APP_NAME.fullmatch(name):
         raise unknown_app(name) if name else NotFound("Name an app: /run/APP/PATH.")
     return name, slash + rest or "/"
+
+
+def server_timing(report: RunReport) -> str:
+    """Return the report as the header `Server-Timing` (https://www.w3.org/TR/server-timing/), durations in ms."""
+    return (
+        f"run;dur={report.wall_ms:.3f}, cpu;dur={report.cpu_ms:.3f}, "
+        f'sdk;dur={report.calls_ms:.3f};desc="{report.calls} calls", '
+        f'memory;desc="{report.peak_bytes} bytes", scripts;desc="{report.cached} cached, {report.compiled} compiled"'
+    )
 
 
 def _check_status(status: int) -> None:

@@ -198,9 +198,12 @@ function lazy.cookies(request)
   return cookies
 end
 
+local function remaining_ms() return host("remaining") end
+
 local request_meta = {
   __metatable = false,
   __index = function(request, key)
+    if key == "remaining_ms" then return remaining_ms end -- not a field: a request can be returned as JSON
     local make = lazy[key]
     if not make then return nil end
     local value = make(request)
@@ -218,10 +221,8 @@ local function pairs_from(n, at, flat)
   return t
 end
 
-local function remaining_ms() return host("remaining") end
-
 local function new_request(method, path, id, app, principal, body, params, query, headers, ...)
-  local request = { method = method, path = path, id = id, app = app, body = body, principal = principal or nil, remaining_ms = remaining_ms }
+  local request = { method = method, path = path, id = id, app = app, body = body, principal = principal or nil }
   local flat = { ... }
   request.params = pairs_from(params, 1, flat)
   request.query = pairs_from(query, 1 + 2 * params, flat)

@@ -21,7 +21,7 @@ WHERE s.app_id = %(app_id)s
 ORDER BY s.name COLLATE "C"
 
 -- name: list_routes
-SELECT r.method, r.pattern, s.name, r.auth
+SELECT r.method, r.pattern, s.name, r.auth, r.timing
 FROM routes AS r
 JOIN scripts AS s ON s.app_id = r.app_id AND s.id = r.script_id
 WHERE r.app_id = %(app_id)s
@@ -66,7 +66,7 @@ DELETE FROM routes
 WHERE app_id = %(app_id)s
 
 -- name: put_route
-INSERT INTO routes (app_id, method, shape, pattern, script_id, auth)
-SELECT app_id, %(method)s, %(shape)s, %(pattern)s, id, %(auth)s
+INSERT INTO routes (app_id, method, shape, pattern, script_id, auth, timing)
+SELECT app_id, %(method)s, %(shape)s, %(pattern)s, id, %(auth)s, %(timing)s
 FROM scripts
 WHERE app_id = %(app_id)s AND name = %(script)s AND kind = 'endpoint'

@@ -120,10 +120,11 @@ class RouteBody(Model):
     pattern: Annotated[Text, Field(max_length=PATTERN_MAX_LENGTH, description="e.g. /users/:id or /files/*path.")]
     script: Name = Field(description="Name of the endpoint script.")
     auth: RouteAuth = RouteAuth.PUBLIC
+    timing: bool = Field(default=False, description="Whether answers carry Server-Timing: what the run used.")
 
     def route(self) -> Route:
         """Return the route; raise `InvalidRoute` when it is not one."""
-        return check_route(self.method, self.pattern, self.script, self.auth.value)
+        return check_route(self.method, self.pattern, self.script, self.auth.value, self.timing)
 
 
 class RouteView(Model):
@@ -133,11 +134,14 @@ class RouteView(Model):
     pattern: str
     script: str
     auth: RouteAuth
+    timing: bool
 
     @classmethod
     def of(cls, route: Route) -> Self:
         """Return the view of a route."""
-        return cls(method=route.method, pattern=route.pattern, script=route.script, auth=route.auth)
+        return cls(
+            method=route.method, pattern=route.pattern, script=route.script, auth=route.auth, timing=route.timing
+        )
 
 
 class RouteList(Model):
@@ -181,7 +185,8 @@ class ManifestBody(Model):
         return cls(
             scripts=[ManifestScript(name=s.name, kind=s.kind, source=s.source) for s in manifest.scripts],
             routes=[
-                RouteBody(method=r.method, pattern=r.pattern, script=r.script, auth=r.auth) for r in manifest.routes
+                RouteBody(method=r.method, pattern=r.pattern, script=r.script, auth=r.auth, timing=r.timing)
+                for r in manifest.routes
             ],
             tests=[ManifestTest(name=t.name, source=t.source) for t in manifest.tests],
         )

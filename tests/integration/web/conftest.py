@@ -46,6 +46,7 @@ def manifest() -> Manifest:
     extra = [
         Route("GET", "/hello/:name", "hello"),
         Route("GET", "/files/*path", "echo"),
+        Route("GET", "/timed/:name", "hello", timing=True),
         Route("GET", "/private", "echo", RouteAuth.TOKEN),
     ]
     return Manifest(tuple(sorted([*scripts, module], key=lambda s: s.name)), tuple(sorted([*routes, *extra])))

@@ -228,7 +228,7 @@ def test_a_broken_script_is_refused_with_its_line_and_nothing_changes(admin: Any
 
 
 def test_routes_are_listed_put_and_deleted(admin: Any, client: Client) -> None:
-    route = {"method": "GET", "pattern": "/hi/:name", "script": "hello", "auth": "public"}
+    route = {"method": "GET", "pattern": "/hi/:name", "script": "hello", "auth": "public", "timing": True}
     assert admin("PUT", "/apps/blog/routes", route).status == 200
     assert route in admin("GET", "/apps/blog/routes").json()["routes"]
     assert client("GET", "/run/blog/hi/bob").status == 200

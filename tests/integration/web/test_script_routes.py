@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -44,6 +45,16 @@ def test_a_path_is_decoded_as_utf8(client: Client) -> None:
 
 def test_text_goes_out_as_utf8(client: Client) -> None:
     assert client("GET", "/run/blog/text").body == "grüße".encode()
+
+
+def test_a_route_tells_what_a_run_used_when_it_allows_that_only(client: Client) -> None:
+    assert "server-timing" not in client("GET", "/run/blog/hello/ada").headers
+    timing = client("GET", "/run/blog/timed/ada").headers["server-timing"]
+    names = [metric.split(";")[0] for metric in timing.split(", ") if ";" in metric]
+    assert names == ["run", "cpu", "sdk", "memory", "scripts"]
+    durations = [float(text) for text in re.findall(r"dur=([\d.]+)", timing)]
+    assert len(durations) == 3
+    assert durations[0] >= durations[2] >= 0
 
 
 def test_nothing_is_204_without_a_body(client: Client) -> None:

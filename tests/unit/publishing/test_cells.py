@@ -51,6 +51,19 @@ def test_an_endpoint_brings_its_route() -> None:
     )
 
 
+@pytest.mark.parametrize("options", ["timing=on", "auth=public timing=on", "timing=on auth=public"])
+def test_an_endpoint_may_tell_what_its_runs_use(options: str) -> None:
+    cell = parse_cell(f"%%endpoint hello GET /hello {options}\nreturn 1")
+    assert isinstance(cell, EndpointCell)
+    assert cell.route == Route("GET", "/hello", "hello", timing=True)
+
+
+@pytest.mark.parametrize("options", ["timing", "timing=off", "auth=token auth=token", "cache=on", "auth=token x"])
+def test_an_option_of_an_endpoint_that_is_none_is_refused(options: str) -> None:
+    with pytest.raises(InvalidInput, match="Write it as"):
+        parse_cell(f"%%endpoint hello GET /hello {options}\nreturn 1")
+
+
 def test_an_endpoint_is_public_unless_it_says_otherwise() -> None:
     cell = parse_cell("%%endpoint hello GET /it's\nreturn 1")
     assert isinstance(cell, EndpointCell)
@@ -111,7 +124,7 @@ def test_line_magics(line: str, command: object) -> None:
         ("%%module 1a", "cannot name a module"),
         ("%%module json", "is the name of an SDK namespace"),
         ("%%module größe", "cannot name a module"),
-        ("%%endpoint hello GET", "Write it as: %%endpoint NAME METHOD PATH [auth=public|token]"),
+        ("%%endpoint hello GET", "Write it as: %%endpoint NAME METHOD PATH [auth=public|token] [timing=on]"),
         ("%%endpoint hello GET / token", "Write it as: %%endpoint"),
         ('%%endpoint "" GET /', "cannot name an endpoint"),
         ("%%endpoint a/b GET /", "cannot name an endpoint"),
