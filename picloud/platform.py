@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from picloud.auth.instance import ensure_instance_token
 from picloud.engine.dispatcher import Dispatcher, Snapshots
-from picloud.engine.executor import Executor
+from picloud.engine.executor import Executor, Observe
 from picloud.engine.interactive import Interactive
 from picloud.engine.turns import Turns
 from picloud.lua.limits import Limits, RunLimits, StateLimits
@@ -36,9 +36,12 @@ class Platform:
     dispatcher: Dispatcher
     publisher: Publisher
 
-    def interactive(self, app_name: str, write: Callable[[str], None]) -> Interactive:
-        """Start an author's session on an app, which need not exist yet; `write` gets what scripts print."""
-        return Interactive(self.snapshots.current, Executor(limits_of(self.settings)), app_name, write)
+    def interactive(self, app_name: str, write: Callable[[str], None], observe: Observe | None = None) -> Interactive:
+        """Start an author's session on an app, which need not exist yet.
+
+        `write` gets what scripts print, `observe` the report of every run.
+        """
+        return Interactive(self.snapshots.current, Executor(limits_of(self.settings)), app_name, write, observe)
 
 
 def limits_of(settings: Settings) -> Limits:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from picloud.errors import Conflict, NotFound
 from picloud.model.release import Manifest
 from picloud.model.route import Route
-from picloud.publishing.cells import Command, Publish, Rollback, Show, UseApp
+from picloud.publishing.cells import Command, Publish, Report, Rollback, Show, UseApp
 from picloud.publishing.magics import help_text
 from picloud.publishing.publisher import Plan, Published
 from picloud.settings import Settings
@@ -31,6 +31,9 @@ class Commands:
             case UseApp(name):
                 self._session.use_app(name)
                 return text(f"This notebook works on the app {name}.")
+            case Report(shown):
+                self._session.show_reports = shown
+                return text(f"Reports of runs are {'shown' if shown else 'hidden'} from now on.")
             case Publish():
                 return text(self._publish(command))
             case Rollback(number):

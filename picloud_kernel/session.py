@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, ExitStack
 
 from picloud.engine.interactive import Interactive
 from picloud.errors import InvalidInput
+from picloud.model.run import RunReport
 from picloud.platform import Platform
 
 SCRATCH_APP = "scratch"
@@ -30,6 +31,8 @@ class Session:
         self._apps: dict[str, Interactive] = {}
         self._current: Interactive | None = None
         self._app_name: str | None = None
+        self.show_reports = False
+        """Whether each run's report is written after what the run wrote."""
 
     @property
     def platform(self) -> Platform:
@@ -73,8 +76,12 @@ class Session:
         self._platform = None
         self._resources.close()
 
+    def _observe(self, report: RunReport) -> None:
+        if self.show_reports:
+            self._write(f"[{report}]\n")
+
     def _interactive(self, name: str) -> Interactive:
         if name not in self._apps:
-            self._apps[name] = self.platform.interactive(name, self._write)
+            self._apps[name] = self.platform.interactive(name, self._write, self._observe)
         self._current = self._apps[name]
         return self._current

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from picloud.engine.dispatcher import Published
-from picloud.engine.executor import Executor
+from picloud.engine.executor import Executor, Observe
 from picloud.engine.router import Router
 from picloud.engine.testing import TestResult, call_endpoint, run_test
 from picloud.engine.validator import check_script
@@ -40,12 +40,14 @@ class Interactive:
     """One author's session on one app; for one thread, but for `interrupt`."""
 
     def __init__(
-        self, current: Callable[[str], Published], executor: Executor, app_name: str, write: Callable[[str], None]
-    ) -> None:
+        self, current: Callable[[str], Published], executor: Executor, app_name: str, write: Callable[[str], None],
+        observe: Observe | None = None,
+    ) -> None:  # fmt: skip
         self.app_name = check_app_name(app_name)
         self._current = current
         self._executor = executor
         self._write = write
+        self._observe = observe
         self._state: LuaState | None = None
         self._drafts: dict[str, LinkedScript] = {}
         self._routes: dict[str, tuple[Route, ...]] = {}
@@ -91,7 +93,7 @@ class Interactive:
             return ()
 
         text = with_echo(source, lambda candidate: syntax_error(candidate) is None)
-        self._executor.cell(self._state, name, text, self._view()[1], echo, write=self._write)
+        self._executor.cell(self._state, name, text, self._view()[1], echo, write=self._write, observe=self._observe)
         return tuple(values)
 
     def call(
@@ -100,13 +102,22 @@ class Interactive:
         """Answer a request from the drafts, else from the published app; raises as `Dispatcher` does."""
         app, source, routes = self._view()
         return call_endpoint(
-            self._executor, app, source, routes, method, target, body=body, headers=headers, write=self._write
+            self._executor,
+            app,
+            source,
+            routes,
+            method,
+            target,
+            body=body,
+            headers=headers,
+            write=self._write,
+            observe=self._observe,
         )
 
     def test(self, test: TestSource) -> TestResult:
         """Run a test against the drafts."""
         app, source, routes = self._view()
-        return run_test(self._executor, app, source, routes, test, write=self._write)
+        return run_test(self._executor, app, source, routes, test, write=self._write, observe=self._observe)
 
     def interrupt(self) -> None:
         """End what runs now with `RunInterrupted`, from any thread; variables are kept."""

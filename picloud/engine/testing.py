@@ -67,7 +67,7 @@ def call_endpoint(
 
 def run_test(
     executor: Executor, app: App, source: ScriptSource, routes: tuple[Route, ...], test: TestSource,
-    *, write: Write | None = None,
+    *, write: Write | None = None, observe: Observe | None = None,
 ) -> TestResult:  # fmt: skip
     """Run one test; a script's error is its result, `PlatformError` and `InvalidScript` are raised."""
 
@@ -77,7 +77,7 @@ def run_test(
             lambda: call_endpoint(
                 executor, app, source, routes, method.decode("utf-8", "replace"), target.decode("utf-8", "replace"),
                 body=body, headers=dict(zip(fields[::2], fields[1::2], strict=True)),
-                timeout_s=left_s, write=write,
+                timeout_s=left_s, write=write, observe=observe,
             )
         )  # fmt: skip
 
@@ -87,7 +87,7 @@ def run_test(
     error: ScriptError | None = None
     assertions = 0
     try:
-        assertions = executor.test(app, linked, source, call, write=write)
+        assertions = executor.test(app, linked, source, call, write=write, observe=observe)
     except ScriptError as failure:
         error = failure
     return TestResult(test.name, error is None, assertions, error, (time.perf_counter() - started) * 1000)

@@ -90,6 +90,13 @@ class Rollback:
 
 
 @dataclass(frozen=True, slots=True)
+class Report:
+    """`%report on|off`."""
+
+    shown: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Show:
     """A line magic without arguments: `%plan`, `%releases`, `%scripts`, `%routes` or `%help`."""
 
@@ -97,7 +104,7 @@ class Show:
     """With its percent sign."""
 
 
-Command = UseApp | Call | Publish | Rollback | Show
+Command = UseApp | Call | Publish | Rollback | Report | Show
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +197,8 @@ def _command(line: str) -> Command:
         return _call(rest)
     if name == "%publish":
         return _publish(rest)
+    if name == "%report":
+        return _report(rest)
     if name == "%rollback":
         return _rollback(rest)
     if rest:
@@ -229,6 +238,12 @@ def _publish(rest: str) -> Publish:
     text = message[1]
     quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "\"'"
     return Publish(text[1:-1] if quoted else text, remove is not None or message[2] is not None)
+
+
+def _report(rest: str) -> Report:
+    if rest not in ("on", "off"):
+        raise _usage("%report")
+    return Report(rest == "on")
 
 
 def _rollback(rest: str) -> Rollback:

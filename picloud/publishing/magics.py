@@ -127,6 +127,14 @@ MAGICS = (
         "Says for each which endpoint answers and who may call it.",
         "%routes",
     ),
+    Magic(
+        "%report",
+        "on|off",
+        "Show under each cell what its runs used: time, CPU time, memory, SDK calls; off at first.",
+        "One line a run; a test that calls endpoints has several. Notebooks that are compared with their stored "
+        "outputs leave it off, since no two runs take the same time.",
+        "%report on",
+    ),
     Magic("%help", "", "Show this list.", "It is made from the same table as this page.", "%help"),
 )
 

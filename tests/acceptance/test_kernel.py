@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -162,6 +163,21 @@ def test_the_last_expression_is_shown_and_print_is_stdout(kernel: Kernel, app: s
     assert kernel.succeeds("1 + 1").text == "2"
     assert kernel.succeeds("x = 1").displays == []
     assert kernel.succeeds("").displays == []
+
+
+def test_what_a_run_used_is_shown_under_its_cell_on_request(kernel: Kernel) -> None:
+    assert kernel.succeeds("print('before')").stdout == "before\n"
+    assert "%report on|off" in kernel.fails("%report")["evalue"]
+    kernel.succeeds("%report on")
+    try:
+        lines = kernel.succeeds("print('x')").stdout.splitlines()
+        assert lines[0] == "x"
+        assert re.fullmatch(r"\[[\d.]+ ms, CPU [\d.]+ ms, memory \d+ KiB\]", lines[1])
+        failed = kernel.run("error('no')")
+        assert (failed.status, failed.stdout.count("CPU")) == ("error", 1)
+    finally:
+        kernel.succeeds("%report off")
+    assert kernel.succeeds("print('after')").stdout == "after\n"
 
 
 def test_tables_are_shown_as_json_and_records_as_a_table(kernel: Kernel, app: str) -> None:
