@@ -19,6 +19,7 @@ import lupa.lua54
 
 from picloud.errors import PicloudError
 from picloud.lua.limits import Limits, RunLimits
+from picloud.lua.strong import NAMES, make_tables_strong
 from picloud.lua.watchdog import C_FUNCTIONS, COUNT_UNUSED, COUNT_WITHOUT_C, Handle, Trip, Watch, watchdog
 from picloud.model.run import RunReport
 
@@ -34,12 +35,15 @@ _MARGIN_BYTES: Final = 64 * 1024
 _OUT_OF_MEMORY: Final = (b"error", b"memory", b"", b"", 0, b"")
 
 _SETUP: Final = b"""
-local init, host, sources, depth, response_bytes, count, is_tripped = ...
+local init, host, sources, depth, response_bytes, mode_names, count, is_tripped = ...
 local run, trip = assert(load(init, "=picloud", "b"))(host, sources, depth, response_bytes, is_tripped, count)
 local gc = collectgarbage
 local address = string.format("%p", (coroutine.running()))
 debug.sethook(trip, "", count)
-return run, function() gc() gc() end, address
+local nameless, names = ("?"):rep(64), {}
+for name in mode_names:gmatch("%S+") do names[#names + 1] = string.format("%p", name) end
+local function collect() gc() gc() return nameless end -- it keeps the string
+return run, collect, address, string.format("%p", nameless), table.unpack(names)
 """
 
 
@@ -84,16 +88,19 @@ class LuaState:
             attribute_filter=_no_attributes,
             max_memory=limits.state.memory_bytes,
         )
-        self._run, self._collect, address = self._lua.compile(_SETUP)(
+        self._run, self._collect, *addresses = self._lua.compile(_SETUP)(
             _prelude(b"init"), self._host, _prelude, limits.run.import_depth, limits.run.response_bytes,
+            b" ".join(NAMES),
             *((COUNT_UNUSED,) if C_FUNCTIONS else (COUNT_WITHOUT_C, self._is_tripped)),
         )  # fmt: skip
+        address, nameless, *names = (int(text, 16) for text in addresses)
+        make_tables_strong(address, tuple(names), nameless)
         globals_ = self._lua.globals()
         for name in list(globals_):
             del globals_[name]
         self._collect()
         self._max_bytes = int(self._lua.get_memory_used()) + limits.state.memory_bytes
-        self._handle = Handle(self._lua, int(address, 16), memory_limit_bytes=self._max_bytes)
+        self._handle = Handle(self._lua, address, memory_limit_bytes=self._max_bytes)
         self._watch: Watch | None = None
 
     @property

@@ -41,7 +41,7 @@ end
 
 -- coroutines: each has a hook of its own, which looks whether the main one was tripped -----------------------------
 
-local stopped = setmetatable({}, { __mode = "k" }) -- coroutines ended by a limit: closing them would run script code unwatched
+local stopped = {} -- coroutines ended by a limit: closing them would run script code unwatched
 
 local function safe_create(f)
   local co = create(f)
