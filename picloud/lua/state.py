@@ -7,6 +7,7 @@ memory limit and the deadline of the run apply. Text crosses as UTF-8 bytes.
 from __future__ import annotations
 
 import random
+import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -19,7 +20,7 @@ import lupa.lua54
 
 from picloud.errors import PicloudError
 from picloud.lua.limits import Limits, RunLimits
-from picloud.lua.strong import NAMES, make_tables_strong
+from picloud.lua.strong import MODE_BYTES, NAMES, make_tables_strong
 from picloud.lua.watchdog import C_FUNCTIONS, COUNT_UNUSED, COUNT_WITHOUT_C, Handle, Trip, Watch, watchdog
 from picloud.model.run import RunReport
 
@@ -35,15 +36,15 @@ _MARGIN_BYTES: Final = 64 * 1024
 _OUT_OF_MEMORY: Final = (b"error", b"memory", b"", b"", 0, b"")
 
 _SETUP: Final = b"""
-local init, host, sources, depth, response_bytes, mode_names, count, is_tripped = ...
+local init, host, sources, depth, response_bytes, names, mode, count, is_tripped = ...
 local run, trip = assert(load(init, "=picloud", "b"))(host, sources, depth, response_bytes, is_tripped, count)
 local gc = collectgarbage
 local address = string.format("%p", (coroutine.running()))
 debug.sethook(trip, "", count)
-local nameless, names = ("?"):rep(64), {}
-for name in mode_names:gmatch("%S+") do names[#names + 1] = string.format("%p", name) end
-local function collect() gc() gc() return nameless end -- it keeps the string
-return run, collect, address, string.format("%p", nameless), table.unpack(names)
+local addresses = {}
+for name in names:gmatch("%S+") do addresses[#addresses + 1] = string.format("%p", name) end
+debug.getregistry()._HOOKKEY[mode] = "k" -- the table that holds the hooks of coroutines stays weak, and keeps the name
+return run, function() gc() gc() end, address, string.format("%p", mode), table.unpack(addresses)
 """
 
 
@@ -90,11 +91,11 @@ class LuaState:
         )
         self._run, self._collect, *addresses = self._lua.compile(_SETUP)(
             _prelude(b"init"), self._host, _prelude, limits.run.import_depth, limits.run.response_bytes,
-            b" ".join(NAMES),
+            b" ".join(NAMES), secrets.token_hex(MODE_BYTES).encode(),
             *((COUNT_UNUSED,) if C_FUNCTIONS else (COUNT_WITHOUT_C, self._is_tripped)),
         )  # fmt: skip
-        address, nameless, *names = (int(text, 16) for text in addresses)
-        make_tables_strong(address, tuple(names), nameless)
+        address, mode, *names = (int(text, 16) for text in addresses)
+        make_tables_strong(address, tuple(names), mode)
         globals_ = self._lua.globals()
         for name in list(globals_):
             del globals_[name]

@@ -1,4 +1,7 @@
-"""Runs hostile scripts, one JSON line in, one out; a process of its own, so that a hang or abort shows from outside."""
+"""Runs hostile scripts, one JSON line in, one out; a process of its own, so that a hang or abort shows from outside.
+
+Time is the CPU time of the thread that runs the script: on a loaded machine it does not grow while others run.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,9 @@ from picloud.engine.testing import run_test
 from picloud.engine.validator import check_source
 from picloud.errors import PicloudError
 from picloud.model.app import App, AppId
-from picloud.model.http import Request, Response
+from picloud.model.http import Request
 from picloud.model.release import TestSource
+from picloud.model.run import RunReport
 from picloud.model.script import LinkedScript, Script, ScriptKind
 from picloud.modules.source import Snapshot
 from picloud.platform import limits_of
@@ -23,7 +27,8 @@ from picloud.settings import Settings
 
 _APP = App(AppId(uuid4()), "victim", 1, datetime.now(UTC))
 _MODULES = {
-    "greet": Script("greet", ScriptKind.MODULE, 'return { hello = function() return "hello" end }'),
+    "greet": 'return { hello = function() return "hello" end }',
+    "memo": "local known = {} return { put = function(k, v) known[k] = v end, get = function(k) return known[k] end }",
 }
 
 
@@ -31,40 +36,61 @@ def _linked(name: str, kind: ScriptKind, source: str) -> LinkedScript:
     return LinkedScript(Script(name, kind, source), check_source(name, kind, source).imports)
 
 
-def _call(executor: Executor, source: str) -> Response:
-    scripts = {name: _linked(name, s.kind, s.source) for name, s in _MODULES.items()}
-    snapshot = Snapshot(_APP, scripts, ())
-    request = Request("GET", "/", "id", headers={"cookie": "a=b"})
-    return executor.endpoint(_APP, _linked("attack", ScriptKind.ENDPOINT, source), snapshot, request, {})
+class _Attempt:
+    """One run with what it used."""
 
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+        self._lines = 0
+        self._reports: list[RunReport] = []
 
-def _test(executor: Executor, source: str) -> Response:
-    result = run_test(executor, _APP, Snapshot(_APP, {}, ()), (), TestSource("attack", source))
-    if result.error is not None:
-        raise result.error
-    return Response(200, (), b"passed")
+    def run(self, kind: str, source: str) -> dict[str, Any]:
+        code, body = "ok", ""
+        wall_s, cpu_s = time.monotonic(), time.thread_time()
+        try:
+            body = (self._test if kind == "test" else self._endpoint)(source)[:200].decode("utf-8", "replace")
+        except PicloudError as error:
+            code, body = error.code, error.message[:200]
+        except Exception as error:  # a Python error here is a finding, which the test shows
+            code, body = type(error).__name__, str(error)[:200]
+        return {
+            "code": code,
+            "body": body,
+            "wall_s": time.monotonic() - wall_s,
+            "cpu_s": time.thread_time() - cpu_s,
+            "peak_bytes": max((report.peak_bytes for report in self._reports), default=0),
+            "lines": self._lines,
+            "lines_max": self._executor.limits.run.log_lines,
+        }
 
+    def _endpoint(self, source: str) -> bytes:
+        scripts = {name: _linked(name, ScriptKind.MODULE, text) for name, text in _MODULES.items()}
+        request = Request("GET", "/", "id", headers={"cookie": "a=b"})
+        return self._executor.endpoint(
+            _APP, _linked("attack", ScriptKind.ENDPOINT, source), Snapshot(_APP, scripts, ()), request, {},
+            write=self._write, observe=self._reports.append,
+        ).body  # fmt: skip
 
-def _attempt(executor: Executor, order: dict[str, Any], source: str) -> dict[str, Any]:
-    started = time.monotonic()
-    code, body = "ok", ""
-    try:
-        run = _test if order["kind"] == "test" else _call
-        body = run(executor, source).body[:200].decode("utf-8", "replace")
-    except PicloudError as error:
-        code, body = error.code, error.message[:200]
-    except Exception as error:  # a Python error here is a finding, which the test shows
-        code, body = type(error).__name__, str(error)[:200]
-    return {"code": code, "body": body, "seconds": time.monotonic() - started}
+    def _test(self, source: str) -> bytes:
+        result = run_test(
+            self._executor, _APP, Snapshot(_APP, {}, ()), (), TestSource("attack", source),
+            write=self._write, observe=self._reports.append,
+        )  # fmt: skip
+        if result.error is not None:
+            raise result.error
+        return b"passed"
+
+    def _write(self, _text: str) -> None:
+        self._lines += 1
 
 
 def main() -> None:
     """Answer orders until the input ends."""
     for line in sys.stdin:
         order = json.loads(line)
-        executor = Executor(limits_of(Settings(run_memory_mb=order["memory_mb"], run_timeout_s=order["timeout_s"])))
-        attack = _attempt(executor, order, order["source"])
-        probe = _attempt(executor, {"kind": "endpoint"}, order["probe"])
+        executor = Executor(limits_of(Settings(**order["settings"])))
+        attack = _Attempt(executor).run(order["kind"], order["source"])
+        probe = _Attempt(executor).run("endpoint", order["probe"])
         sys.stdout.write(json.dumps({"attack": attack, "probe": probe}) + "\n")
         sys.stdout.flush()
 

@@ -242,7 +242,8 @@ local function safe_find(s, p, init, plain)
       return find(s, p, init, plain)
     end
     local at = start_of(s, init)
-    return at and find_plain(s, p, at) or (not at and find(s, p, init, plain) or nil)
+    if not at then return find(s, p, init, plain) end
+    return find_plain(s, p, at)
   end
   if quick(s, p) then return find(s, p, init) end
   local at = start_of(s, init)
@@ -275,7 +276,8 @@ local function safe_gmatch(s, p, init)
   if type(p) == "string" and sub(p, 1, 1) == "^" then p = "%" .. p end -- '^' is no anchor there
   if quick(s, p) then return gmatch(s, p, init) end
   local known = parsed(p)
-  local at, last = start_of(s, init) or 1, nil
+  local at, last = start_of(s, init), nil
+  if not at then return gmatch(s, "", init) end -- for its message
   return function()
     for i = at, #s + 1 do
       local starts, stops = {}, {}

@@ -23,16 +23,18 @@ local function uncatchable(e)
   return rawequal(e, LIMIT) or e == OUT_OF_MEMORY
 end
 
-local function pass(ok, e, ...)
-  if not ok and uncatchable(e) then error(e, 0) end
-  return ok, e, ...
+local function pass(ok, ...)
+  if not ok and uncatchable((...)) then error((...), 0) end
+  return ok, ...
 end
 
-local function safe_pcall(f, ...)
-  return pass(pcall(f, ...))
+local function safe_pcall(...)
+  if select("#", ...) == 0 then return pcall() end -- for its message
+  return pass(pcall(...))
 end
 
 local function safe_xpcall(f, handler, ...)
+  if type(handler) ~= "function" then return xpcall(f, handler) end -- for its message
   return pass(xpcall(f, function(e)
     if uncatchable(e) then return e end -- inside a hook no hook runs: the script's handler must not
     return handler(e)
@@ -49,12 +51,12 @@ local function safe_create(f)
   return co
 end
 
-local function after_resume(co, ok, e, ...)
-  if not ok and uncatchable(e) then
+local function after_resume(co, ok, ...)
+  if not ok and uncatchable((...)) then
     stopped[co] = true
-    error(e, 0)
+    error((...), 0)
   end
-  return ok, e, ...
+  return ok, ...
 end
 
 local function safe_resume(co, ...)
@@ -67,10 +69,14 @@ local function safe_close(co)
   return pass(close(co))
 end
 
-local function unwrap(co, ok, e, ...)
-  if ok then return e, ... end
-  if status(co) == "dead" then safe_close(co) end
-  error(e, 0)
+local function unwrap(co, ok, ...)
+  if ok then return ... end
+  local e = ...
+  if status(co) == "dead" then
+    local closed, other = safe_close(co)
+    if not closed then e = other end -- the error of a __close takes the place of the first
+  end
+  error(e, type(e) == "string" and 2 or 0) -- with the position of the caller, as Lua does
 end
 
 local function safe_wrap(f)
@@ -118,7 +124,11 @@ local table_concat, table_insert, table_move, table_remove, table_sort, table_un
 local function safe_concat(t, sep, i, j)
   if is_object(t) then
     local copy, n = {}, 0
-    for k = i or 1, j or #t do n = n + 1 copy[n] = t[k] end
+    if i == nil then i = 1 end
+    if j == nil then j = #t end
+    i, j = tointeger(i), tointeger(j)
+    if not (i and j) then return table_concat({}, sep, false) end -- for its message
+    for k = i, j do n = n + 1 copy[n] = t[k] end
     return table_concat(copy, sep, 1, n)
   end
   return table_concat(t, sep, i, j)
@@ -154,7 +164,7 @@ end
 local function safe_remove(t, ...)
   if type(t) ~= "table" or (not is_object(t) and (select("#", ...) == 0 or rawlen(t) <= SHIFT_MAX)) then return table_remove(t, ...) end
   local n = #t
-  if select("#", ...) == 0 then
+  if (...) == nil then
     if n == 0 then return t[0] end
     local last = t[n]
     t[n] = nil

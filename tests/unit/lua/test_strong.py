@@ -60,3 +60,9 @@ def test_a_layout_that_is_not_lua_s_is_left_alone() -> None:
     state = int(runtime.eval(b"string.format('%p', (coroutine.running()))"), 16)
     assert not make_tables_strong(state, tuple(range(1, len(NAMES) + 1)), 0)
     assert runtime.eval(b"#setmetatable({}, { __len = function() return 3 end })") == 3
+
+
+def test_coroutines_that_ended_give_their_memory_back() -> None:
+    """Each has a hook, and the table Lua keeps them in must not hold them."""
+    source = "for _ = 1, 100000 do coroutine.wrap(function() coroutine.yield() end)() end return 'done'"
+    assert answer(source) == b"done"

@@ -1,9 +1,8 @@
-"""Every hostile script ends in time, within its memory, with the error expected, and leaves the next run clean."""
+"""Runs on one state stay apart: nothing leaks into the next, and Python stays out of reach."""
 
 from __future__ import annotations
 
 import os
-import time
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -11,19 +10,14 @@ import psutil
 import pytest
 
 from picloud.engine.executor import Executor
-from picloud.errors import PicloudError
 from picloud.model.app import App, AppId
 from picloud.model.http import Request, Response
 from picloud.model.script import LinkedScript, Script, ScriptKind
 from picloud.modules.source import Snapshot
 from picloud.platform import limits_of
 from picloud.settings import Settings
-from tests.attacks.table import ATTACKS, Attack
 
 LIMITS = limits_of(Settings(run_memory_mb=8, run_timeout_s=0.3))
-HANG_FACTOR = 20
-"""An attack that takes so many times its limit was not stopped by it; a machine under load may be late by less."""
-
 MODULE = LinkedScript(Script("m", ScriptKind.MODULE, "return {}"), ())
 
 
@@ -35,21 +29,6 @@ def answer(executor: Executor, app: App, source: str) -> Response:
 
 def new_app() -> App:
     return App(AppId(uuid4()), "attacked", 1, datetime.now(UTC))
-
-
-@pytest.mark.timeout(30, method="thread")
-@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name.replace(" ", "-"))
-def test_attack(attack: Attack) -> None:
-    executor, app = Executor(LIMITS), new_app()
-    started = time.monotonic()
-    try:
-        answer(executor, app, attack.source)
-        code = None
-    except PicloudError as error:
-        code = error.code
-    assert code == attack.expected
-    assert time.monotonic() - started < LIMITS.run.timeout_s * HANG_FACTOR
-    assert answer(executor, app, "return 'clean'").body == b"clean"
 
 
 LEAKS = {

@@ -1,0 +1,2 @@
+-- expect: script_runtime_error
+return load('\27Lua', 'x', 'b')()

@@ -1,0 +1,2 @@
+-- expect: script_runtime_error
+getmetatable('').__index.upper = nil

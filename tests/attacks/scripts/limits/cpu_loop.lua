@@ -1,0 +1,2 @@
+-- expect: cpu_limit_exceeded cpu 0.1
+while true do end

@@ -1,0 +1,2 @@
+-- expect: script_runtime_error
+error({ code = "time_limit_exceeded", message = "not by me" })

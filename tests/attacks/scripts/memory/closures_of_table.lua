@@ -1,0 +1,2 @@
+-- expect: memory_limit_exceeded
+local t={} while true do t[#t+1]=function() return t end end

@@ -1,0 +1,2 @@
+-- expect: memory_limit_exceeded
+local s='x' while true do pcall(function() s=s..s end) end

@@ -1,0 +1,2 @@
+-- expect: script_runtime_error
+return ('%s'):rep(1e5):format()

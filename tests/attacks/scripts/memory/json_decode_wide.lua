@@ -1,0 +1,2 @@
+-- expect: memory_limit_exceeded
+return json.decode(('['):rep(90)..('[],'):rep(1e6)..'1'..(']'):rep(90))

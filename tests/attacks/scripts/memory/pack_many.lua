@@ -1,0 +1,2 @@
+-- expect: script_runtime_error
+return string.pack(('i'):rep(1e6),1)

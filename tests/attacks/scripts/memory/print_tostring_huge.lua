@@ -1,0 +1,2 @@
+-- expect: memory_limit_exceeded
+print(setmetatable({},{__tostring=function() return ('x'):rep(1e7) end}))

@@ -1,0 +1,2 @@
+-- expect: script_runtime_error
+return ('x'):rep(1<<40)

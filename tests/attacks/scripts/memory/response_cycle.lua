@@ -1,0 +1,2 @@
+-- expect: script_runtime_error
+local t={} t.t=t return t

@@ -1,0 +1,2 @@
+-- expect: memory_limit_exceeded
+return ('x'):rep(7<<20)

@@ -1,0 +1,2 @@
+-- expect: script_runtime_error
+error(setmetatable({},{__tostring=function() while true do end end}))

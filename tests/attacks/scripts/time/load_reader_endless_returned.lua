@@ -1,0 +1,2 @@
+-- expect: invalid_response
+return load(function() return 'x' end)

@@ -1,0 +1,2 @@
+-- expect: time_limit_exceeded
+return ('('):rep(1e6):find('%b()')

@@ -1,0 +1,2 @@
+-- expect: ok
+return ('a'):rep(1e5):find('%f[b].-c')

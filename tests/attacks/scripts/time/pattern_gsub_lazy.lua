@@ -1,0 +1,2 @@
+-- expect: time_limit_exceeded
+return ('a'):rep(1e5):gsub('.-b','')

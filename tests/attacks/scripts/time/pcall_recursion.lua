@@ -1,0 +1,2 @@
+-- expect: time_limit_exceeded
+local function f() local ok,e=pcall(f) return f() end f()

@@ -1,0 +1,2 @@
+-- expect: ok
+return 'x',200,setmetatable({},{__pairs=function() while true do end end})
