@@ -34,6 +34,7 @@ _MARGIN_BYTES: Final = 64 * 1024
 """Memory kept free when a value is handed to Lua, for what Lua itself allocates around it."""
 
 _OUT_OF_MEMORY: Final = (b"error", b"memory", b"", b"", 0, b"")
+_STOPPED: Final = (b"error", b"limit", b"", b"", 0, b"")
 
 _SETUP: Final = b"""
 local init, host, sources, depth, response_bytes, names, mode, count, is_tripped = ...
@@ -139,7 +140,7 @@ class LuaState:
         except lupa.lua54.LuaError:
             if watch.tripped is None:
                 raise
-            values = _OUT_OF_MEMORY
+            values = _STOPPED
         finally:
             watch.disarm()
             self._watch = None
@@ -150,8 +151,10 @@ class LuaState:
             raise self._crash
         if values[:2] == _OUT_OF_MEMORY[:2]:
             self.spoilt = True
-            if watch.tripped is not None:
-                values = self._place_of_stop()
+            if watch.tripped is not None:  # a run that was stopped and went on got no more memory
+                values = _STOPPED
+        if values is _STOPPED:
+            values = self._place_of_stop()
         if watch.tripped not in (None, Trip.INTERRUPT):
             self.spoilt = True
         return Outcome(values, watch.tripped, self._failure, self._report(watch))
@@ -180,7 +183,7 @@ class LuaState:
         try:
             return tuple(self._run(b"stopped"))
         except lupa.lua54.LuaMemoryError:  # stopped with its memory full
-            return b"error", b"limit", b"", b"", 0, b""
+            return _STOPPED
 
     @property
     def remaining_s(self) -> float:
