@@ -22,7 +22,9 @@ lint: $(VENV)/.installed-test
 	$(BIN)/lint-imports
 
 bench: $(VENV)/.installed-test
+	$(BIN)/python -m benchmarks.engine
 	$(BIN)/python -m benchmarks.hello
+	$(BIN)/python -m benchmarks.isolation
 
 # The versions of this environment become the locked ones; hosts never get into the file.
 lock: $(VENV)/.installed-test
