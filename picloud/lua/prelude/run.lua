@@ -14,6 +14,7 @@ local chunks = {} -- version -> factory(env) -> function
 local loaded, mains, namespaces -- of the current run
 local quiet -- true once the run has logged all it may: further lines are dropped without a call
 local HOST_SOURCE = "=picloud"
+local HEADERS_MAX, HEADER_BYTES_MAX = 100, 64 * 1024 -- of an answer: the server's own table of headers overflows far beyond
 local MESSAGE_MAX = 8192 -- bytes of an error's message that leave the state
 
 -- errors --------------------------------------------------------------------------------------------------------
@@ -270,7 +271,7 @@ end
 
 local function header_lines(headers)
   if headers == nil then return "", nil end
-  local lines, kind, n = {}, nil, 0
+  local lines, kind, n, size = {}, nil, 0, 0
   for name, value in next, headers do
     if type(name) ~= "string" or not find(name, "^[%w!#$%%&'*+.^_`|~-]+$") then
       fail("invalid_response", "a header name must be a token like X-Name, got " .. sub(tostring(name), 1, 60))
@@ -283,7 +284,13 @@ local function header_lines(headers)
         fail("invalid_response", "header " .. sub(name, 1, 60) .. ": the value must be text without control characters")
       end
       if lower(name) == "content-type" then kind = text
-      else n = n + 1 lines[n] = lower(name) .. "\n" .. text end
+      else
+        n, size = n + 1, size + #name + #text
+        if n > HEADERS_MAX or size > HEADER_BYTES_MAX then
+          fail("invalid_response", "the headers are more than " .. HEADERS_MAX .. " fields or " .. HEADER_BYTES_MAX .. " bytes")
+        end
+        lines[n] = lower(name) .. "\n" .. text
+      end
     end
   end
   return concat(lines, "\n"), kind

@@ -1,2 +1,2 @@
--- expect: response_too_large memory 64 response 1
+-- expect: invalid_response memory 64
 return "x", 200, { ["x-a"] = ("x"):rep(1 << 20) }
