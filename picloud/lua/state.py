@@ -33,6 +33,7 @@ HostCalls = Mapping[bytes, HostCall]
 _MARGIN_BYTES: Final = 64 * 1024
 """Memory kept free when a value is handed to Lua, for what Lua itself allocates around it."""
 
+_NONE: Final[HostCalls] = {}
 _OUT_OF_MEMORY: Final = (b"error", b"memory", b"", b"", 0, b"")
 _STOPPED: Final = (b"error", b"limit", b"", b"", 0, b"")
 
@@ -82,6 +83,8 @@ class LuaState:
         self.spoilt = False
         """True once a limit ended a run: the state is thrown away then."""
         self._chunks: OrderedDict[bytes, None] = OrderedDict()
+        self._operations = self._calls = _NONE
+        self._watch: Watch | None = None
         self._lua = lupa.lua54.LuaRuntime(
             encoding=None,
             register_eval=False,
@@ -103,7 +106,6 @@ class LuaState:
         self._collect()
         self._max_bytes = int(self._lua.get_memory_used()) + limits.state.memory_bytes
         self._handle = Handle(self._lua, address, memory_limit_bytes=self._max_bytes)
-        self._watch: Watch | None = None
 
     @property
     def memory_bytes(self) -> int:
@@ -144,6 +146,7 @@ class LuaState:
         finally:
             watch.disarm()
             self._watch = None
+            self._operations = self._calls = _NONE
         if not isinstance(values, tuple):
             values = (values,)
         if self._crash is not None:
@@ -198,8 +201,7 @@ class LuaState:
             watch.trip(Trip.INTERRUPT)
 
     def _is_tripped(self) -> bool:
-        handle: Handle | None = getattr(self, "_handle", None)  # None while the state is being made
-        return handle is not None and handle.is_set
+        return self._watch is not None and self._watch.tripped is not None
 
     def use_chunk(self, version: bytes) -> None:
         """Note that the run uses a script, compiled already or not."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ctypes
 import logging
+from functools import cache
 from typing import Final
 
 _STATE_WORDS: Final = 8
@@ -43,5 +44,11 @@ def make_tables_strong(state: int, names: tuple[int, ...], mode: int) -> bool:
             if words[at] == names[0] and words[at - 2] == state and tuple(words[at : at + len(names)]) == names:
                 words[at + _MODE] = mode
                 return True
-    _log.warning("weak tables stay in Lua: this build has another layout", extra={"action": "weak_tables"})
+    _warn()
     return False
+
+
+@cache
+def _warn() -> None:
+    """Say once per process that the protection is missing."""
+    _log.warning("weak tables stay in Lua: this build has another layout", extra={"action": "weak_tables"})

@@ -59,15 +59,13 @@ class Trip(Enum):
 class Handle:
     """What another thread may do to a state while it runs. Made while the state's hook is set, leaves it unset."""
 
-    __slots__ = ("_address", "_function", "_lua", "_memory_limit_bytes", "is_set")
+    __slots__ = ("_address", "_function", "_lua", "_memory_limit_bytes")
 
     def __init__(self, lua: Any, address: int, *, memory_limit_bytes: int) -> None:
         self._lua = lua
         self._address = address
         """Of the main `lua_State`."""
         self._memory_limit_bytes = memory_limit_bytes
-        self.is_set = False
-        """What a hook without the C functions asks."""
         self._function = C_FUNCTIONS[1](address) if C_FUNCTIONS else None
         self.release()
 
@@ -78,7 +76,6 @@ class Handle:
 
     def set(self) -> None:
         """Make every following instruction raise."""
-        self.is_set = True
         if C_FUNCTIONS:
             C_FUNCTIONS[0](self._address, self._function, _MASK_COUNT, 1)
 
@@ -92,7 +89,6 @@ class Handle:
 
     def release(self) -> None:
         """Let instructions and allocations go freely again."""
-        self.is_set = False
         if C_FUNCTIONS:
             C_FUNCTIONS[0](self._address, None, 0, 0)
         self.feed()

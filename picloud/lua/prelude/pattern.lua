@@ -1,8 +1,10 @@
--- Lua patterns without surprises: Lua's own C matcher while its worst case is short, and the same matching written in Lua,
--- which a deadline can interrupt, where it is not. Given: watch, which raises past the deadline. Returns find, match, gmatch, gsub.
+-- Lua patterns without surprises: Lua's own C matcher while its worst case is short; where it is not, one call of it for each
+-- place a match may begin; where even that is long, the same matching written in Lua. A deadline can interrupt the latter two.
+-- Given: watch, which raises past the deadline. Returns find, match, gmatch, gsub.
 local watch = ...
 local byte, char, find, gmatch, gsub, match, sub = string.byte, string.char, string.find, string.gmatch, string.gsub, string.match, string.sub
-local error, type, tostring, tointeger, max, concat, unpack = error, type, tostring, math.tointeger, math.max, table.concat, table.unpack
+local error, type, tostring, ipairs = error, type, tostring, ipairs
+local tointeger, max, concat, unpack = math.tointeger, math.max, table.concat, table.unpack
 
 local STEPS_MAX = 10000000 -- basic steps one call in C may take: about 30 ms
 local ITEM_LENGTH = 32 -- bytes of pattern that count as one step: a long class is read anew for each character
@@ -40,6 +42,15 @@ local function class_end(p, at)
   return at + 1
 end
 
+-- The class of the character every match begins with, nil when there is none.
+local function lead_of(items)
+  for _, item in ipairs(items) do
+    local kind = item.kind
+    if kind == "set" or kind == "+" then return item.text end
+    if kind ~= "open" and kind ~= "position" then return nil end
+  end
+end
+
 local function parse(p)
   local items, at, retries = {}, 1, 0
   local anchored = sub(p, 1, 1) == "^"
@@ -75,7 +86,7 @@ local function parse(p)
       local stop = class_end(p, at)
       local text = sub(p, at, stop - 1)
       if text == "^" or text == "$" or text == "*" or text == "+" or text == "-" or text == "?" then text = "%" .. text end
-      item = { kind = "set", set = set_of(text) }
+      item = { kind = "set", set = set_of(text), text = text }
       local q = sub(p, stop, stop)
       if q == "*" or q == "+" or q == "-" or q == "?" then
         item.kind, stop = q, stop + 1
@@ -88,7 +99,10 @@ local function parse(p)
   end
   if #opened > 0 then error("unfinished capture", 0) end
   if level > 32 then error("too many captures", 0) end
-  return { items = items, anchored = anchored, captures = level, exponent = retries + (anchored and 0 or 1) }
+  return {
+    items = items, anchored = anchored, captures = level, retries = retries,
+    here = anchored and p or "^" .. p, lead = not anchored and lead_of(items),
+  }
 end
 
 local patterns, pattern_count = {}, 0
@@ -178,22 +192,56 @@ local function match_from(items, s, k, i, starts, stops)
   end
 end
 
-local function captures_of(p, s, starts, stops, first, last)
-  if p.captures == 0 then return { sub(s, first, last) }, 1 end
+-- Both matchers: given a pattern, a text and a place, they return where a match that begins there stops (exclusive) and its
+-- captures, or nil.
+
+local function match_in_lua(p, s, i)
+  local starts, stops = {}, {}
+  local stop = match_from(p.items, s, 1, i, starts, stops)
+  if not stop then return nil end
+  if p.captures == 0 then return stop, { sub(s, i, stop - 1) } end
   local values = {}
   for n = 1, p.captures do
     values[n] = stops[n] and sub(s, starts[n], stops[n] - 1) or starts[n]
   end
-  return values, p.captures
+  return stop, values
 end
 
--- First match at or after `init`: first, stop (exclusive), starts, stops.
-local function search(p, s, init)
-  local items = p.items
-  for i = init, p.anchored and init or #s + 1 do
-    local starts, stops = {}, {}
-    local stop = match_from(items, s, 1, i, starts, stops)
-    if stop then return i, stop, starts, stops end
+local function captured(p, s, first, last, ...)
+  if not first then return nil end
+  return last + 1, p.captures == 0 and { sub(s, first, last) } or { ... }
+end
+
+local function match_in_c(p, s, i)
+  return captured(p, s, find(s, p.here, i))
+end
+
+local function match_in_c_watched(p, s, i)
+  watch()
+  return match_in_c(p, s, i)
+end
+
+local function matcher(p, s)
+  local cost = (#s + 1) ^ max(1, p.retries) * max(1, #p.here / ITEM_LENGTH)
+  if cost > STEPS_MAX then return match_in_lua end
+  return cost > WATCHED_STEPS and match_in_c_watched or match_in_c
+end
+
+-- The next place from i on where a match may begin, nil where there is none.
+local function place(p, s, i, in_lua)
+  if i > #s + 1 then return nil end
+  if not p.lead or in_lua then return i end
+  return (find(s, p.lead, i))
+end
+
+-- First match at or after i that does not stop at `last`: first, stop (exclusive), captures.
+local function search(p, s, i, match_at, last)
+  local in_lua = match_at == match_in_lua
+  local first = place(p, s, i, in_lua)
+  while first do
+    local stop, values = match_at(p, s, first)
+    if stop and stop ~= last then return first, stop, values end
+    first = not p.anchored and place(p, s, first + 1, in_lua)
   end
 end
 
@@ -204,7 +252,8 @@ local function quick(s, p)
   if not find(p, "[%^$*+?.()[%]%%-]") then
     cost = n * #p
   else
-    local exponent = parsed(p).exponent
+    local known = parsed(p)
+    local exponent = known.retries + (known.anchored and 0 or 1)
     cost = exponent > 1 and (n + 1) ^ exponent * max(1, #p / ITEM_LENGTH) or n * #p
   end
   if cost > WATCHED_STEPS then watch() end
@@ -250,11 +299,10 @@ local function safe_find(s, p, init, plain)
   if not at then return find("", p, init) end
   if at > #s + 1 then return nil end
   local known = parsed(p)
-  local first, stop, starts, stops = search(known, s, at)
+  local first, stop, values = search(known, s, at, matcher(known, s))
   if not first then return nil end
   if known.captures == 0 then return first, stop - 1 end
-  local values, n = captures_of(known, s, starts, stops, first, stop - 1)
-  return first, stop - 1, unpack(values, 1, n)
+  return first, stop - 1, unpack(values)
 end
 
 local function safe_match(s, p, init)
@@ -264,10 +312,9 @@ local function safe_match(s, p, init)
   if not at then return match("", p, init) end
   if at > #s + 1 then return nil end
   local known = parsed(p)
-  local first, stop, starts, stops = search(known, s, at)
+  local first, _, values = search(known, s, at, matcher(known, s))
   if not first then return nil end
-  local values, n = captures_of(known, s, starts, stops, first, stop - 1)
-  return unpack(values, 1, n)
+  return unpack(values)
 end
 
 -- In gmatch and gsub an empty match right after the last match does not count, as in Lua 5.4.
@@ -278,17 +325,15 @@ local function safe_gmatch(s, p, init)
   local known = parsed(p)
   local at, last = start_of(s, init), nil
   if not at then return gmatch(s, "", init) end -- for its message
+  local match_at = matcher(known, s)
   return function()
-    for i = at, #s + 1 do
-      local starts, stops = {}, {}
-      local stop = match_from(known.items, s, 1, i, starts, stops)
-      if stop and stop ~= last then
-        at, last = stop, stop
-        local values, n = captures_of(known, s, starts, stops, i, stop - 1)
-        return unpack(values, 1, n)
-      end
+    local first, stop, values = search(known, s, at, match_at, last)
+    if not first then
+      at = #s + 2
+      return nil
     end
-    at = #s + 2
+    at, last = stop, stop
+    return unpack(values)
   end
 end
 
@@ -319,22 +364,16 @@ local function safe_gsub(s, p, replacement, limit)
   local known = parsed(p)
   local most = limit == nil and #s + 1 or tointeger(limit)
   if not most then return gsub("", p, replacement, limit) end
+  local match_at = matcher(known, s)
   local out, count, at, last = {}, 0, 1, nil
   while count < most do
-    local starts, stops = {}, {}
-    local stop = match_from(known.items, s, 1, at, starts, stops)
-    if stop and stop ~= last then
-      count = count + 1
-      local values = captures_of(known, s, starts, stops, at, stop - 1)
-      out[#out + 1] = replaced(replacement, kind, sub(s, at, stop - 1), values)
-      at, last = stop, stop
-    elseif at <= #s then
-      out[#out + 1] = sub(s, at, at)
-      at = at + 1
-    else
-      break
-    end
-    if known.anchored or at > #s + 1 then break end
+    local first, stop, values = search(known, s, at, match_at, last)
+    if not first then break end
+    count = count + 1
+    out[#out + 1] = sub(s, at, first - 1)
+    out[#out + 1] = replaced(replacement, kind, sub(s, first, stop - 1), values)
+    at, last = stop, stop
+    if known.anchored then break end
   end
   out[#out + 1] = sub(s, at)
   return concat(out), count

@@ -10,10 +10,10 @@ local rawget, rawset, rawlen, rawequal, setmetatable = rawget, rawset, rawlen, r
 local getmetatable, sethook, getinfo = debug.getmetatable, debug.sethook, debug.getinfo
 local create, resume, status, close, running = coroutine.create, coroutine.resume, coroutine.status, coroutine.close, coroutine.running
 local rep, sub = string.rep, string.sub
-local tointeger = math.tointeger
+local tointeger, max = math.tointeger, math.max
 
-local SORT_MAX = 20000 -- items C may sort without calling back into Lua
-local SORT_BYTES_MAX = 10000000 -- bytes it may compare while it does
+local SORT_MAX = 100000 -- numbers C may sort without calling back into Lua: about 30 ms
+local SORT_OBJECT_MAX = 20000 -- items of an object that can be sorted at all
 local SHIFT_MAX = 1000000 -- items one insert or remove in C may move; a crafted table has a length of 2^62
 local SOURCE_MAX = 64 * 1024 -- what load takes: Lua's compiler is quadratic in places and has no hook
 local LONG = 64 * 1024 -- bytes from which a call in C is worth a look at the deadline
@@ -180,11 +180,12 @@ end
 
 local function less(a, b) return a < b end
 
-local function longest(t, n)
-  local most = 0
+-- What comparing two items costs at most, where two numbers are 1.
+local function comparison_cost(t, n)
+  local most = 1
   for i = 1, n do
     local item = rawget(t, i)
-    if type(item) == "string" and #item > most then most = #item end
+    if type(item) ~= "number" then most = max(most, 5, type(item) == "string" and #item // 8 or 0) end
   end
   return most
 end
@@ -195,10 +196,10 @@ local function safe_sort(t, compare)
     if type(compare) == "function" and getinfo(compare, "S").what == "C" then
       local native = compare
       compare = function(a, b) return native(a, b) end -- so that a hook sees every comparison
-    elseif compare == nil and (n > SORT_MAX or is_object(t) or n * 15 * longest(t, n) > SORT_BYTES_MAX) then
+    elseif compare == nil and (n > SORT_MAX or is_object(t) or n * comparison_cost(t, n) > SORT_MAX) then
       compare = less
     end
-    if n > SORT_MAX and is_object(t) then error("sort: copy an object of more than " .. SORT_MAX .. " items into a plain table first", 2) end
+    if n > SORT_OBJECT_MAX and is_object(t) then error("sort: copy an object of more than " .. SORT_OBJECT_MAX .. " items into a plain table first", 2) end
   end
   return table_sort(t, compare)
 end

@@ -34,7 +34,7 @@ end
 """
 
 FORCED = (
-    (b"sandbox.lua", b"SORT_BYTES_MAX = 10000000", b"SORT_BYTES_MAX = -1"),
+    (b"sandbox.lua", b"SORT_MAX = 100000", b"SORT_MAX = -1"),
     (b"sandbox.lua", b"SHIFT_MAX = 1000000", b"SHIFT_MAX = -1"),
     (b"sandbox.lua", b"LONG = 64 * 1024", b"LONG = -1"),
     (b"sandbox.lua", b"to - from < 100000", b"to - from < -1"),
