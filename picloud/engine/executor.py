@@ -97,6 +97,7 @@ class Executor:
         """Run a scratch cell in a session's own state; `echo` gets type, text and JSON of each value it returns."""
         log = RunLog(self.limits.run, to_text(write))
         operations = {b"echo": echo, **log.operations, **_module_calls(state, Resolver(source))}
+        self._slim(state)  # what earlier cells let go of does not count
         with self._tracked(state):
             self._run(state, name, b"cell", name, text,
                       limits=self.limits.run, operations=operations, calls={}, observe=observe, label=name)  # fmt: skip

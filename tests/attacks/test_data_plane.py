@@ -21,7 +21,7 @@ from tests.attacks.attack import CPU_S, MEMORY_MB, TIMEOUT_S, read_attack
 
 HERE = Path(__file__).parent
 LIMITS = {"run_memory_mb": MEMORY_MB, "run_timeout_s": TIMEOUT_S, "run_cpu_s": CPU_S}
-FOUND = {path.stem: read_attack(path) for path in sorted((HERE / "scripts").rglob("*.lua"))}
+FOUND = {f"{path.parent.name}_{path.stem}": read_attack(path) for path in sorted((HERE / "scripts").rglob("*.lua"))}
 ATTACKS = {name: a for name, a in FOUND.items() if a.kind == "endpoint" and a.settings == LIMITS}
 """Those under the limits most attacks have: a data plane has one set of them."""
 

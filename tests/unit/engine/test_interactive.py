@@ -171,3 +171,9 @@ def test_tests(source: str, passed: bool) -> None:
     assert (result.error is None) is passed
     if passed:
         assert result.assertions == 1
+
+
+def test_what_an_earlier_cell_let_go_of_is_not_charged_to_the_next() -> None:
+    session = Session()
+    assert value(session, "do local t = {} for i = 1, 80000 do t[i] = { i } end end return 1") == "1"
+    assert value(session, "return #('x'):rep(3000000)") == "3000000"
