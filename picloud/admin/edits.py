@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeAlias
 
+from picloud.engine.validator import check_script
 from picloud.errors import Conflict, NotFound
 from picloud.model.release import Manifest
 from picloud.model.route import Route
@@ -28,11 +29,12 @@ def put_script(script: Script) -> Edit:
 
 
 def delete_script(name: str) -> Edit:
-    """Remove the script; refuse while routes lead to it."""
+    """Remove the script; refuse while routes lead to it or scripts require it."""
 
     def edit(manifest: Manifest) -> Manifest:
         find_script(manifest, name)
         _refuse_routes(manifest, name, "be deleted")
+        _refuse_importers(manifest, name)
         return replace(manifest, scripts=tuple(s for s in manifest.scripts if s.name != name))
 
     return edit
@@ -78,3 +80,12 @@ def _refuse_routes(manifest: Manifest, name: str, change: str) -> None:
     routes = [f"{route.method} {route.pattern}" for route in manifest.routes if route.script == name]
     if routes:
         raise Conflict(f"{name!r} cannot {change} while routes lead to it: {', '.join(routes[:5])}. Delete them first.")
+
+
+def _refuse_importers(manifest: Manifest, name: str) -> None:
+    importers = sorted(s.name for s in manifest.scripts if s.name != name and name in check_script(s).imports)
+    if importers:
+        raise Conflict(
+            f"{name!r} cannot be deleted while scripts require it: {', '.join(importers[:5])}. "
+            "Change or delete them first."
+        )

@@ -35,7 +35,7 @@ def put_script(call: Call, body: ScriptBody) -> PublishedView:
 
 
 def delete_script(call: Call) -> PublishedView:
-    """Remove a script no route leads to."""
+    """Remove a script that no route leads to and no script requires."""
     return _edit(call, edits.delete_script(call.path["script"]), f"Delete {call.path['script'][:200]}")
 
 

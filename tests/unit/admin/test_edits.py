@@ -60,6 +60,19 @@ def test_a_route_leads_to_an_endpoint_that_is_there() -> None:
         put_route(Route("GET", "/m", "nobody"))(LIVE)
 
 
+def test_a_module_is_not_deleted_while_scripts_require_it() -> None:
+    importer = Script("later", ScriptKind.ENDPOINT, "local greet = require('greet')")
+    manifest = put_script(importer)(LIVE)
+    with pytest.raises(Conflict, match="scripts require it: later"):
+        delete_script("greet")(manifest)
+    assert delete_script("greet")(delete_script("later")(manifest)).scripts == (HELLO,)
+
+
+def test_a_module_that_requires_itself_can_be_deleted() -> None:
+    narcissus = Script("narcissus", ScriptKind.MODULE, "local me = require('narcissus') return {}")
+    assert delete_script("narcissus")(put_script(narcissus)(LIVE)) == LIVE
+
+
 def test_a_route_is_deleted_by_method_and_pattern() -> None:
     assert delete_route("GET", "/hello/:name")(LIVE).routes == ()
     with pytest.raises(NotFound):
