@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from picloud.auth.instance import ensure_instance_token
+from picloud.engine.counters import CacheCounters
 from picloud.engine.dispatcher import Dispatcher, Snapshots
 from picloud.engine.executor import Executor, Observe
 from picloud.engine.interactive import Interactive
@@ -35,6 +36,8 @@ class Platform:
     snapshots: Snapshots
     dispatcher: Dispatcher
     publisher: Publisher
+    caches: Mapping[str, CacheCounters]
+    """By the names `/metrics` has for them."""
 
     def interactive(self, app_name: str, write: Callable[[str], None], observe: Observe | None = None) -> Interactive:
         """Start an author's session on an app, which need not exist yet.
@@ -92,4 +95,5 @@ def _assemble(settings: Settings, database: Database) -> Platform:
         snapshots=snapshots,
         dispatcher=Dispatcher(snapshots.current, executor, Turns(settings.threads)),
         publisher=Publisher(database, apps, releases, executor),
+        caches={"snapshots": snapshots.counters, "chunks": executor.chunks},
     )

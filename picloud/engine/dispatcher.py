@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from picloud.engine.counters import CacheCounters
 from picloud.engine.executor import Executor, Observe
 from picloud.engine.router import Router
 from picloud.engine.turns import Turns
@@ -49,6 +51,7 @@ class Snapshots:
         self._capacity = capacity
         self._kept: OrderedDict[tuple[AppId, int], Published] = OrderedDict()
         self._lock = threading.Lock()
+        self.counters = CacheCounters()
 
     def current(self, app_name: str) -> Published:
         """Return the app as published now: one read of its row, everything else only when the revision is new.
@@ -60,19 +63,29 @@ class Snapshots:
         with self._lock:
             if (kept := self._kept.get(key)) is not None:
                 self._kept.move_to_end(key)
+                self.counters.add(hits=1)
                 return kept
         return self._load(app)
 
     def _load(self, app: App) -> Published:
+        started = time.perf_counter()
         live = self._live.read(app.id)
         app = App(app.id, app.name, live.revision, app.created_at)
         scripts = {linked.script.name: linked for linked in live.scripts}
         published = Published(Snapshot(app, scripts, live.routes), Router(live.routes))
         _log.debug("Loaded %s at revision %d", app.name, app.revision, extra={"action": "snapshot_load"})
+        evictions = 0
         with self._lock:
             self._kept[app.id, app.revision] = published
             while len(self._kept) > self._capacity:
                 self._kept.popitem(last=False)
+                evictions += 1
+        self.counters.add(
+            misses=1,
+            evictions=evictions,
+            load_s=time.perf_counter() - started,
+            loaded_bytes=sum(len(linked.script.source.encode()) for linked in live.scripts),
+        )
         return published
 
 

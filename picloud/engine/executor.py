@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Final
 
+from picloud.engine.counters import CacheCounters
 from picloud.engine.log import Emit, RunLog, Write, to_logging, to_text
 from picloud.engine.outcome import error_of, response_of
 from picloud.engine.validator import check_source
@@ -46,6 +47,8 @@ class Executor:
         self._idle_count = 0
         self._running: set[LuaState] = set()
         self._lock = threading.Lock()
+        self.chunks = CacheCounters()
+        """Of compiled scripts, over all states."""
 
     def endpoint(
         self, app: App, script: LinkedScript, source: ScriptSource, request: Request, params: Mapping[str, str],
@@ -142,9 +145,17 @@ class Executor:
             operations={**own, **operations},
             calls=calls,
         )
-        _log.debug("Ran %s: %s", label, outcome.report, extra={"action": "run", "report": outcome.report})
+        report = outcome.report
+        self.chunks.add(
+            hits=report.cached,
+            misses=report.compiled,
+            evictions=report.dropped,
+            load_s=report.compile_ms / 1000,
+            loaded_bytes=report.compiled_bytes,
+        )
+        _log.debug("Ran %s: %s", label, report, extra={"action": "run", "report": report})
         if observe is not None:
-            observe(outcome.report)
+            observe(report)
         if outcome.values[0] != b"ok":
             raise error_of(outcome, script=name, limits=replace(self.limits, run=limits))
         return outcome.values
@@ -204,10 +215,15 @@ def _module_calls(state: LuaState, resolver: Resolver) -> HostCalls:
         linked = resolver.used[version]
         _check_again(linked)
         _log.debug("Compiling %s", linked.script.name, extra={"action": "compile"})
-        dropped = state.add_chunk(version)
-        return (linked.script.source,) if dropped is None else (linked.script.source, dropped)
+        text = linked.script.source.encode()
+        dropped = state.add_chunk(version, len(text))
+        return (text,) if dropped is None else (text, dropped)
 
-    return {b"resolve": resolve, b"source": source}
+    def compiled() -> tuple[Scalar, ...]:
+        state.chunk_compiled()
+        return ()
+
+    return {b"resolve": resolve, b"source": source, b"compiled": compiled}
 
 
 def _check_again(linked: LinkedScript) -> None:

@@ -168,8 +168,8 @@ class LuaState:
         self._calls_left = calls_max
         self._failure: PicloudError | None = None
         self._crash: BaseException | None = None
-        self._call_count = self._cached = self._compiled = 0
-        self._calls_s = 0.0
+        self._call_count = self._cached = self._compiled = self._compiled_bytes = self._dropped = 0
+        self._calls_s = self._compile_s = self._compiling_since = 0.0
 
     def _report(self, watch: Watch) -> RunReport:
         return RunReport(
@@ -180,6 +180,9 @@ class LuaState:
             calls_ms=self._calls_s * 1000,
             cached=self._cached,
             compiled=self._compiled,
+            compiled_bytes=self._compiled_bytes,
+            compile_ms=self._compile_s * 1000,
+            dropped=self._dropped,
         )
 
     def _place_of_stop(self) -> tuple[Any, ...]:
@@ -209,12 +212,21 @@ class LuaState:
             self._chunks.move_to_end(version)
             self._cached += 1
 
-    def add_chunk(self, version: bytes) -> bytes | None:
-        """Note a chunk that Lua compiles now; return the least recently used one when it is to be dropped for it."""
+    def add_chunk(self, version: bytes, size: int) -> bytes | None:
+        """Note a chunk of `size` bytes that Lua compiles now; return the least recently used one, when it must go."""
         self._chunks[version] = None
         self._chunks.move_to_end(version)
         self._compiled += 1
-        return self._chunks.popitem(last=False)[0] if len(self._chunks) > self.limits.state.chunks else None
+        self._compiled_bytes += size
+        self._compiling_since = time.perf_counter()
+        if len(self._chunks) <= self.limits.state.chunks:
+            return None
+        self._dropped += 1
+        return self._chunks.popitem(last=False)[0]
+
+    def chunk_compiled(self) -> None:
+        """Note that Lua has compiled the chunk added last."""
+        self._compile_s += time.perf_counter() - self._compiling_since
 
     def collect(self) -> None:
         """Give memory of the last run back."""

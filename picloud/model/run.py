@@ -24,6 +24,12 @@ class RunReport:
     """Scripts of the run whose compiled code was there already."""
     compiled: int
     """Scripts that had to be compiled."""
+    compiled_bytes: int
+    """Bytes of their sources."""
+    compile_ms: float
+    """Wall-clock time that took."""
+    dropped: int
+    """Compiled scripts that made room for them."""
 
     def __str__(self) -> str:
         """Say it in one line, for people."""

@@ -1,4 +1,4 @@
-"""The one HTTP surface of PiCloud (script routes, admin API, health) as a WSGI application."""
+"""The one HTTP surface of PiCloud (script routes, admin API, health, metrics) as a WSGI application."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from picloud.errors import NotFound
 from picloud.web.api.application import create_api
+from picloud.web.metrics import create_metrics
 from picloud.web.problems import Audience, problem_of
 from picloud.web.scripts import PREFIX as RUN_PREFIX
 from picloud.web.scripts import ScriptRoutes
@@ -14,6 +15,7 @@ from picloud.web.wsgi import Application, Environ, StartResponse, request_id, se
 
 API_PREFIX = "/api/v1/"
 HEALTH_PATH = "/healthz"
+METRICS_PATH = "/metrics"
 
 
 def create_app(platform: Services) -> Application:
@@ -23,6 +25,7 @@ def create_app(platform: Services) -> Application:
     """
     scripts = ScriptRoutes(platform)
     api = create_api(platform)
+    metrics = create_metrics(platform)
 
     def application(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         path: str = environ["PATH_INFO"]
@@ -32,6 +35,11 @@ def create_app(platform: Services) -> Application:
             return api(environ, start_response)
         if path == HEALTH_PATH:
             return _health(platform, environ, start_response)
+        if path == METRICS_PATH:
+            try:
+                return metrics(environ, start_response)
+            except Exception as error:
+                return _refuse(environ, start_response, error)
         return _refuse(environ, start_response, NotFound("There is nothing here: see /run/APP/PATH and /api/v1/."))
 
     return application

@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from picloud.engine.counters import CacheCounters
     from picloud.engine.dispatcher import Dispatcher
     from picloud.publishing.publisher import Publisher
     from picloud.settings import Settings
@@ -34,3 +37,5 @@ class Services(Protocol):
     def dispatcher(self) -> Dispatcher: ...  # noqa: D102
     @property
     def publisher(self) -> Publisher: ...  # noqa: D102
+    @property
+    def caches(self) -> Mapping[str, CacheCounters]: ...  # noqa: D102

@@ -94,7 +94,9 @@ local function factory_of(version, name)
   if factory then return factory end
   local source, dropped = host("source", version, name)
   if dropped then chunks[dropped] = nil end
-  return compile(version, name, source)
+  factory = compile(version, name, source)
+  host("compiled")
+  return factory
 end
 
 local environment
