@@ -6,11 +6,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeAlias
 
-from picloud.engine.validator import check_script
+from picloud.engine.validator import check_script, check_source
 from picloud.errors import Conflict, NotFound
 from picloud.model.release import Manifest
 from picloud.model.route import Route
 from picloud.model.script import Script, ScriptKind, check_script_name
+from picloud.syntax.imports import rename_import
 
 Edit: TypeAlias = Callable[[Manifest], Manifest]
 
@@ -34,8 +35,32 @@ def delete_script(name: str) -> Edit:
     def edit(manifest: Manifest) -> Manifest:
         find_script(manifest, name)
         _refuse_routes(manifest, name, "be deleted")
-        _refuse_importers(manifest, name)
+        _refuse_importers(manifest, name, "be deleted", "Change or delete them first.")
         return replace(manifest, scripts=tuple(s for s in manifest.scripts if s.name != name))
+
+    return edit
+
+
+def rename_script(old: str, new: str, *, rewrite_importers: bool) -> Edit:
+    """Give the script another name; its routes follow.
+
+    A module that scripts or tests require is refused, or with `rewrite_importers` their `require` is changed with it.
+    """
+
+    def edit(manifest: Manifest) -> Manifest:
+        script = find_script(manifest, old)
+        check_script_name(new, script.kind)
+        if new != old and any(other.name == new for other in manifest.scripts):
+            raise Conflict(f"There is a script {new!r} already: choose another name.")
+        if script.kind is ScriptKind.MODULE and not rewrite_importers:
+            _refuse_importers(manifest, old, "be renamed", "Change them first, or rename with rewrite_importers.")
+        renamed = [replace(other, name=new) if other.name == old else other for other in manifest.scripts]
+        scripts = [replace(other, source=rename_import(other.source, old, new)) for other in renamed]
+        return Manifest(
+            tuple(sorted(scripts, key=lambda s: s.name)),
+            tuple(sorted(replace(route, script=new) if route.script == old else route for route in manifest.routes)),
+            tuple(replace(test, source=rename_import(test.source, old, new)) for test in manifest.tests),
+        )
 
     return edit
 
@@ -82,10 +107,12 @@ def _refuse_routes(manifest: Manifest, name: str, change: str) -> None:
         raise Conflict(f"{name!r} cannot {change} while routes lead to it: {', '.join(routes[:5])}. Delete them first.")
 
 
-def _refuse_importers(manifest: Manifest, name: str) -> None:
+def _refuse_importers(manifest: Manifest, name: str, change: str, advice: str) -> None:
     importers = sorted(s.name for s in manifest.scripts if s.name != name and name in check_script(s).imports)
+    importers += [
+        f"test {test.name}"
+        for test in manifest.tests
+        if name in check_source(test.name, ScriptKind.ENDPOINT, test.source).imports
+    ]
     if importers:
-        raise Conflict(
-            f"{name!r} cannot be deleted while scripts require it: {', '.join(importers[:5])}. "
-            "Change or delete them first."
-        )
+        raise Conflict(f"{name!r} cannot {change} while scripts require it: {', '.join(importers[:5])}. {advice}")

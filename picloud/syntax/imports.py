@@ -6,7 +6,7 @@ from tree_sitter import Node
 
 from picloud.errors import Diagnostic
 from picloud.model.script import MODULE_NAME
-from picloud.syntax.tree import text, walk
+from picloud.syntax.tree import parse, text, walk
 
 
 def find_imports(root: Node) -> tuple[tuple[str, ...], tuple[Diagnostic, ...]]:
@@ -26,8 +26,22 @@ def find_imports(root: Node) -> tuple[tuple[str, ...], tuple[Diagnostic, ...]]:
     return tuple(names), tuple(wrong)
 
 
+def rename_import(source: str, old: str, new: str) -> str:
+    """Return the text with every `require("OLD")` naming the other module; nothing else changes."""
+    rewritten = source.encode()
+    found = [name for node in walk(parse(source)) if (name := _required(node)) is not None and text(name) == old]
+    for name in reversed(found):
+        rewritten = rewritten[: name.start_byte] + new.encode() + rewritten[name.end_byte :]
+    return rewritten.decode()
+
+
 def required_name(call: Node) -> str | None:
     """Return NAME when the node is the call `require("NAME")`, else None."""
+    content = _required(call)
+    return None if content is None else text(content)
+
+
+def _required(call: Node) -> Node | None:
     if call.type != "function_call":
         return None
     function, arguments = call.child_by_field_name("name"), call.child_by_field_name("arguments")
@@ -39,7 +53,7 @@ def required_name(call: Node) -> str | None:
     content = values[0].child_by_field_name("content")
     if content is None or any(child.type == "escape_sequence" for child in content.children):
         return None
-    return text(content)
+    return content
 
 
 def diagnostic(node: Node, message: str) -> Diagnostic:

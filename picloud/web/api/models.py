@@ -80,6 +80,16 @@ class ScriptBody(Model):
         return Script(check_script_name(name, self.kind), self.kind, self.source)
 
 
+class RenameBody(Model):
+    """The new name of a script."""
+
+    name: Name
+    rewrite_importers: bool = Field(
+        default=False, description="Whether to change the require of every script and test that names the module."
+    )
+    message: Message = ""
+
+
 class ScriptView(Model):
     """A script as it is live now."""
 

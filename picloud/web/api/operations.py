@@ -27,6 +27,15 @@ OPERATIONS = (
     Operation("GET", _SCRIPT, "Show a script", scripts.get_script, _READ, models.ScriptView),
     Operation("PUT", _SCRIPT, "Add or replace a script", scripts.put_script, _WRITE, _CHANGED, body=models.ScriptBody),
     Operation("DELETE", _SCRIPT, "Delete a script", scripts.delete_script, _WRITE, _CHANGED),
+    Operation(
+        "POST",
+        f"{_SCRIPT}/rename",
+        "Rename a script",
+        scripts.rename_script,
+        _PUBLISH,
+        _CHANGED,
+        body=models.RenameBody,
+    ),
     Operation("GET", f"{_APP}/routes", "List routes", scripts.list_routes, _READ, models.RouteList),
     Operation(
         "PUT", f"{_APP}/routes", "Add or replace a route", scripts.put_route, _ROUTE, _CHANGED, body=models.RouteBody

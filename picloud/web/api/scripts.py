@@ -6,6 +6,7 @@ from picloud.admin import edits
 from picloud.model.release import Manifest
 from picloud.web.api.models import (
     PublishedView,
+    RenameBody,
     RouteBody,
     RouteList,
     RouteQuery,
@@ -37,6 +38,13 @@ def put_script(call: Call, body: ScriptBody) -> PublishedView:
 def delete_script(call: Call) -> PublishedView:
     """Remove a script that no route leads to and no script requires."""
     return _edit(call, edits.delete_script(call.path["script"]), f"Delete {call.path['script'][:200]}")
+
+
+def rename_script(call: Call, body: RenameBody) -> PublishedView:
+    """Give a script another name; routes follow it, and importers when that is asked for."""
+    old = call.path["script"]
+    change = edits.rename_script(old, body.name, rewrite_importers=body.rewrite_importers)
+    return _edit(call, change, body.message or f"Rename {old[:200]} to {body.name}")
 
 
 def list_routes(call: Call) -> RouteList:

@@ -62,6 +62,7 @@ def test_a_foreign_app_answers_like_one_that_does_not_exist(client: Client, make
         data: Any = {
             "put_script": {"kind": "module", "source": "return {}"},
             "put_route": {"method": "GET", "pattern": "/x", "script": "hello"},
+            "rename_script": {"name": "x"},
         }.get(operation.name, {"manifest": small_manifest()})
         where = target(operation) + ("?method=GET&pattern=/text" if operation.query else "")
         foreign = client(operation.method, where, token=token, data=data)
@@ -208,6 +209,19 @@ def test_scripts_are_listed_shown_put_and_deleted(admin: Any, client: Client) ->
     assert admin("DELETE", "/apps/blog/scripts/spare").status == 200
     assert admin("GET", "/apps/blog/scripts/spare").status == 404
     assert admin("DELETE", "/apps/blog/scripts/hello").status == 409
+
+
+def test_a_module_is_renamed_with_its_importers_when_asked(admin: Any, client: Client) -> None:
+    rename = "/apps/blog/scripts/greet/rename"
+    refused = admin("POST", rename, {"name": "salute"})
+    assert refused.status == 409
+    assert "hello" in refused.error["message"]
+    renamed = admin("POST", rename, {"name": "salute", "rewrite_importers": True})
+    assert renamed.status == 200
+    assert renamed.json()["plan"]["added"] == ["module salute"]
+    assert renamed.json()["plan"]["removed"] == ["module greet"]
+    assert client("GET", "/run/blog/hello/ada").json() == {"message": "Hello, ada"}
+    assert admin("POST", rename, {"name": "salute"}).status == 404
 
 
 def test_an_edit_keeps_everything_else(admin: Any, platform: Platform) -> None:

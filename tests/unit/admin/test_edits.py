@@ -1,6 +1,8 @@
+from dataclasses import replace
+
 import pytest
 
-from picloud.admin.edits import delete_route, delete_script, find_script, put_route, put_script
+from picloud.admin.edits import delete_route, delete_script, find_script, put_route, put_script, rename_script
 from picloud.errors import Conflict, InvalidInput, NotFound
 from picloud.model.release import Manifest, TestSource
 from picloud.model.route import Route
@@ -77,3 +79,39 @@ def test_a_route_is_deleted_by_method_and_pattern() -> None:
     assert delete_route("GET", "/hello/:name")(LIVE).routes == ()
     with pytest.raises(NotFound):
         delete_route("POST", "/hello/:name")(LIVE)
+
+
+IMPORTERS = put_script(
+    Script(
+        "later",
+        ScriptKind.ENDPOINT,
+        "-- ä require('greet')\nlocal a, b = require('greet'), require \"greet\"\nx.require('greet')",
+    )
+)(replace(LIVE, tests=(TestSource("t", "require('greet')"),)))
+
+
+def test_a_module_that_is_required_is_renamed_with_its_importers_or_not_at_all() -> None:
+    with pytest.raises(Conflict, match="cannot be renamed while scripts require it: later, test t"):
+        rename_script("greet", "salute", rewrite_importers=False)(IMPORTERS)
+    renamed = rename_script("greet", "salute", rewrite_importers=True)(IMPORTERS)
+    assert [script.name for script in renamed.scripts] == ["hello", "later", "salute"]
+    assert find_script(renamed, "later").source == (
+        "-- ä require('greet')\nlocal a, b = require('salute'), require \"salute\"\nx.require('greet')"
+    )
+    assert renamed.tests[0].source == "require('salute')"
+    assert rename_script("salute", "greet", rewrite_importers=True)(renamed) == IMPORTERS
+
+
+def test_routes_follow_a_renamed_endpoint() -> None:
+    renamed = rename_script("hello", "hi there", rewrite_importers=False)(LIVE)
+    assert renamed.routes == (replace(ROUTE, script="hi there"),)
+    assert find_script(renamed, "hi there").source == HELLO.source
+
+
+def test_a_name_that_is_taken_reserved_or_none_is_refused() -> None:
+    for name, error in (("hello", Conflict), ("json", InvalidInput), ("two words", InvalidInput)):
+        with pytest.raises(error):
+            rename_script("greet", name, rewrite_importers=True)(LIVE)
+    with pytest.raises(NotFound):
+        rename_script("nobody", "x", rewrite_importers=True)(LIVE)
+    assert rename_script("greet", "greet", rewrite_importers=False)(LIVE) == LIVE
