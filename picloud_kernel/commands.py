@@ -10,11 +10,12 @@ from urllib.parse import quote
 from picloud.errors import Conflict, NotFound
 from picloud.model.release import Manifest
 from picloud.model.route import Route
-from picloud.publishing.cells import Command, Publish, Report, Rollback, Show, UseApp
+from picloud.publishing.cells import Command, Graph, Publish, Report, Rollback, Show, UseApp
 from picloud.publishing.magics import help_text
 from picloud.publishing.publisher import Plan, Published
 from picloud.settings import Settings
 from picloud_kernel.display import Bundle, columns, text
+from picloud_kernel.graph import graph_bundle
 from picloud_kernel.session import Session
 
 
@@ -38,6 +39,9 @@ class Commands:
                 return text(self._publish(command))
             case Rollback(number):
                 return text(self._rollback(number))
+            case Graph(name):
+                graph = self._session.app.graph()
+                return graph_bundle(graph if name is None else graph.reaching(name))
             case Show(name):
                 return text(self._show(name))
         raise AssertionError(command)

@@ -18,6 +18,7 @@ from picloud.model.http import Response
 from picloud.model.release import Manifest, TestSource
 from picloud.model.route import Route
 from picloud.model.script import LinkedScript, Script
+from picloud.modules.graph import ImportGraph
 from picloud.modules.source import DraftOverlay, Snapshot
 from picloud.syntax.echo import with_echo
 
@@ -76,6 +77,11 @@ class Interactive:
             routes=tuple(sorted(route for routes in self._routes.values() for route in routes)),
             tests=tuple(self._tests[name] for name in sorted(self._tests)),
         )
+
+    def graph(self) -> ImportGraph:
+        """Return who requires whom: this session's drafts and tests, and what is live behind them."""
+        snapshot = self._published().snapshot
+        return ImportGraph.of({**snapshot.scripts, **self._drafts}, self._view()[2], self._tests.values())
 
     def run(self, source: str, *, name: str = "cell") -> tuple[Echo, ...]:
         """Run scratch code; return the values of its last expression. Globals stay for the next cell."""

@@ -104,7 +104,15 @@ class Show:
     """With its percent sign."""
 
 
-Command = UseApp | Call | Publish | Rollback | Report | Show
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """`%graph [NAME]`."""
+
+    name: str | None
+    """The script whose importers are asked for; None: all."""
+
+
+Command = UseApp | Call | Publish | Rollback | Report | Graph | Show
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +209,8 @@ def _command(line: str) -> Command:
         return _report(rest)
     if name == "%rollback":
         return _rollback(rest)
+    if name == "%graph":
+        return Graph(_only(name, _words(rest)) if rest else None)
     if rest:
         raise _usage(name)
     return Show(name)
@@ -264,5 +274,5 @@ def _only(name: str, words: list[str]) -> str:
 
 
 def _usage(name: str) -> InvalidInput:
-    blanks = " (a name with blanks goes in double quotes)" if name in ("%%endpoint", "%%test") else ""
+    blanks = " (a name with blanks goes in double quotes)" if name in ("%%endpoint", "%%test", "%graph") else ""
     return InvalidInput(f"Write it as: {BY_NAME[name].usage}{blanks}")

@@ -128,6 +128,14 @@ MAGICS = (
         "%routes",
     ),
     Magic(
+        "%graph",
+        "[NAME]",
+        "Draw who requires whom, or all that reaches the script NAME.",
+        "Drafts come before what is live. Routes lead to endpoints, dashed lines to modules that are missing. What "
+        "reaches a script is what a change of it touches; endpoints that tests `call` are not told.",
+        "%graph greet",
+    ),
+    Magic(
         "%report",
         "on|off",
         "Show under each cell what its runs used: time, CPU time, memory, SDK calls; off at first.",

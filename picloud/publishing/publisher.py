@@ -13,6 +13,7 @@ from picloud.model.app import App, check_app_name, unpublished
 from picloud.model.release import Manifest, Release
 from picloud.model.route import check_route
 from picloud.model.script import LinkedScript, ScriptKind
+from picloud.modules.graph import ImportGraph
 from picloud.modules.source import Snapshot
 from picloud.storage.apps import AppRepository, create_app
 from picloud.storage.database import Database
@@ -31,7 +32,7 @@ class Plan:
     removed: tuple[str, ...]
     unchanged: tuple[str, ...]
     affected: tuple[str, ...]
-    """Scripts and routes that did not change themselves but require something that did, at any distance."""
+    """Scripts, routes and tests that did not change themselves but require something that did, at any distance."""
 
     @property
     def changes_anything(self) -> bool:
@@ -175,9 +176,11 @@ def make_plan(before: Manifest, after: Manifest, linked: dict[str, LinkedScript]
         for name in (changed | new.keys() ^ old.keys())
         if name.startswith(("module ", "endpoint "))
     }
-    reached = _importers(touched, linked)
+    graph = ImportGraph.of(linked, after.routes, after.tests)
+    reached = graph.importers(touched)
     affected = {f"{linked[name].script.kind} {name}" for name in reached}
-    affected |= {f"route {r.method} {r.pattern}" for r in after.routes if r.script in reached | touched}
+    affected |= {f"route {r.method} {r.pattern}" for r in graph.routes if r.script in reached | touched}
+    affected |= {f"test {name}" for name, imports in graph.tests.items() if not (reached | touched).isdisjoint(imports)}
     added, removed = new.keys() - old.keys(), old.keys() - new.keys()
     return Plan(
         added=_sorted(added),
@@ -186,13 +189,6 @@ def make_plan(before: Manifest, after: Manifest, linked: dict[str, LinkedScript]
         unchanged=_sorted(old.keys() & new.keys() - changed),
         affected=_sorted(affected - added - changed),
     )
-
-
-def _importers(names: set[str], linked: dict[str, LinkedScript]) -> set[str]:
-    reached = set(names)
-    while more := {n for n, s in linked.items() if n not in reached and not reached.isdisjoint(s.imports)}:
-        reached |= more
-    return reached - names
 
 
 def _entries(manifest: Manifest) -> dict[str, object]:

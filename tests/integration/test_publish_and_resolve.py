@@ -97,6 +97,17 @@ def test_the_plan_names_what_changes_and_what_that_reaches(platform: Platform) -
     assert plan.affected == ("endpoint hello", "route GET /hello", "route GET /hello/:name")
 
 
+def test_the_plan_names_the_tests_that_reach_a_change(platform: Platform) -> None:
+    direct = TestSource("direct", 'expect(require("greet").hello("x")):equals("hello x")')
+    through = TestSource("through", 'assert(require("kind").greet)')
+    kind = module("kind", 'return { greet = require("greet") }')
+    before = app_of(module("greet", GREET), kind, tests=(direct, through))
+    publish(platform, "welcome", before)
+    after = replace(before, scripts=(module("greet", GREET + " -- changed"), kind))
+    plan = platform.publisher.plan("welcome", after)
+    assert plan.affected == ("module kind", "test direct", "test through")
+
+
 def test_publishing_the_same_again_makes_no_release(platform: Platform) -> None:
     assert publish(platform, "welcome", WELCOME) == publish(platform, "welcome", WELCOME) == 1
 

@@ -14,6 +14,7 @@ from picloud.model.script import SOURCE_MAX_BYTES, Script, ScriptKind, check_scr
 from picloud.publishing.notebook import manifest_of
 
 if TYPE_CHECKING:
+    from picloud.modules.graph import ImportGraph
     from picloud.publishing.publisher import Plan, Published
     from picloud.storage.releases import ReleaseInfo
 
@@ -165,6 +166,53 @@ class RouteQuery(Model):
 
     method: Name
     pattern: Annotated[Text, Field(max_length=PATTERN_MAX_LENGTH)]
+
+
+class GraphQuery(Model):
+    """Which part of the graph."""
+
+    reaching: Name | None = Field(default=None, description="A script: only what reaches it, itself included.")
+
+
+class GraphScript(Model):
+    """A script of the graph."""
+
+    name: str
+    kind: ScriptKind
+    imports: list[str] = Field(description="Modules it requires.")
+    missing: list[str] = Field(description="Names it requires that no module has.")
+
+
+class GraphTest(Model):
+    """A test of the graph; endpoints it calls are not told."""
+
+    name: str
+    imports: list[str] = Field(description="Names it requires.")
+
+
+class GraphView(Model):
+    """Who requires whom, and which routes lead there."""
+
+    scripts: list[GraphScript]
+    routes: list[RouteView]
+    tests: list[GraphTest]
+
+    @classmethod
+    def of(cls, graph: ImportGraph) -> Self:
+        """Return the view of a graph."""
+        return cls(
+            scripts=[
+                GraphScript(
+                    name=name,
+                    kind=graph.kinds[name],
+                    imports=[required for required in imports if graph.has_module(required)],
+                    missing=[required for required in imports if not graph.has_module(required)],
+                )
+                for name, imports in graph.imports.items()
+            ],
+            routes=[RouteView.of(route) for route in graph.routes],
+            tests=[GraphTest(name=name, imports=list(imports)) for name, imports in graph.tests.items()],
+        )
 
 
 class ManifestScript(Model):

@@ -36,6 +36,15 @@ OPERATIONS = (
         _CHANGED,
         body=models.RenameBody,
     ),
+    Operation(
+        "GET",
+        f"{_APP}/graph",
+        "Show the import graph",
+        scripts.get_graph,
+        _READ,
+        models.GraphView,
+        query=models.GraphQuery,
+    ),
     Operation("GET", f"{_APP}/routes", "List routes", scripts.list_routes, _READ, models.RouteList),
     Operation(
         "PUT", f"{_APP}/routes", "Add or replace a route", scripts.put_route, _ROUTE, _CHANGED, body=models.RouteBody

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from picloud.admin import edits
 from picloud.model.release import Manifest
+from picloud.modules.graph import ImportGraph
 from picloud.web.api.models import (
+    GraphQuery,
+    GraphView,
     PublishedView,
     RenameBody,
     RouteBody,
@@ -45,6 +48,15 @@ def rename_script(call: Call, body: RenameBody) -> PublishedView:
     old = call.path["script"]
     change = edits.rename_script(old, body.name, rewrite_importers=body.rewrite_importers)
     return _edit(call, change, body.message or f"Rename {old[:200]} to {body.name}")
+
+
+def get_graph(call: Call, query: GraphQuery) -> GraphView:
+    """Return the live import graph, or the part of it that reaches one script."""
+    app = call.app()
+    live, latest = call.services.live.read(app.id), call.services.releases.latest(app.id)
+    scripts = {linked.script.name: linked for linked in live.scripts}
+    graph = ImportGraph.of(scripts, live.routes, latest.manifest.tests if latest else ())
+    return GraphView.of(graph if query.reaching is None else graph.reaching(query.reaching))
 
 
 def list_routes(call: Call) -> RouteList:

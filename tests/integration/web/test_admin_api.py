@@ -64,7 +64,7 @@ def test_a_foreign_app_answers_like_one_that_does_not_exist(client: Client, make
             "put_route": {"method": "GET", "pattern": "/x", "script": "hello"},
             "rename_script": {"name": "x"},
         }.get(operation.name, {"manifest": small_manifest()})
-        where = target(operation) + ("?method=GET&pattern=/text" if operation.query else "")
+        where = target(operation) + ("?method=GET&pattern=/text" if operation.name == "delete_route" else "")
         foreign = client(operation.method, where, token=token, data=data)
         absent = client(operation.method, where.replace("blog", "nobody"), token=token, data=data)
         assert foreign.status == absent.status == 404, operation
@@ -222,6 +222,19 @@ def test_a_module_is_renamed_with_its_importers_when_asked(admin: Any, client: C
     assert renamed.json()["plan"]["removed"] == ["module greet"]
     assert client("GET", "/run/blog/hello/ada").json() == {"message": "Hello, ada"}
     assert admin("POST", rename, {"name": "salute"}).status == 404
+
+
+def test_the_graph_tells_who_requires_whom_and_what_reaches_a_script(admin: Any) -> None:
+    admin("PUT", "/apps/blog/scripts/lost", {"kind": "endpoint", "source": "require('nobody') require('greet')"})
+    graph = admin("GET", "/apps/blog/graph").json()
+    scripts = {script["name"]: script for script in graph["scripts"]}
+    assert scripts["lost"] == {"name": "lost", "kind": "endpoint", "imports": ["greet"], "missing": ["nobody"]}
+    assert scripts["greet"]["imports"] == []
+    part = admin("GET", "/apps/blog/graph?reaching=greet").json()
+    assert {script["name"] for script in part["scripts"]} == {"greet", "hello", "lost"}
+    assert {route["script"] for route in part["routes"]} == {"hello"}
+    assert admin("GET", "/apps/blog/graph?reaching=nobody").status == 404
+    assert admin("GET", "/apps/blog/graph?reaching=a&x=1").status == 400
 
 
 def test_an_edit_keeps_everything_else(admin: Any, platform: Platform) -> None:

@@ -71,6 +71,7 @@ CASES: Mapping[str, Case] = {
     "put_script": Case({"kind": "endpoint", "source": "return 1"}, changes=True, shows='"changed":["endpoint spare"]'),
     "delete_script": Case(changes=True, shows='"removed":["endpoint spare"]'),
     "rename_script": Case({"name": "spade"}, changes=True, shows="endpoint spade"),
+    "get_graph": Case(shows='"imports":["shared"]'),
     "list_routes": Case(shows='"/who","script":"who","auth":"public","timing":false'),
     "put_route": Case({"method": "GET", "pattern": "/new", "script": "spare"}, changes=True, shows="route GET /new"),
     "delete_route": Case(query="?method=GET&pattern=/who", changes=True, shows='"removed":["route GET /who"]'),

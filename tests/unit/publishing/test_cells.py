@@ -14,6 +14,7 @@ from picloud.publishing.cells import (
     Call,
     CommandCell,
     EndpointCell,
+    Graph,
     ModuleCell,
     Publish,
     PythonCell,
@@ -102,6 +103,8 @@ def test_several_line_magics_share_a_cell() -> None:
         ("%publish --remove -m gone", Publish("gone", remove=True)),
         ("%publish -m gone --remove", Publish("gone", remove=True)),
         ("%rollback 12", Rollback(12)),
+        ("%graph", Graph(None)),
+        ('%graph "two words"', Graph("two words")),
         ("%help", Show("%help")),
     ],
 )

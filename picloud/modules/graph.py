@@ -1,0 +1,70 @@
+"""Who requires whom in one app, and what a change of one script reaches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from picloud.errors import NotFound
+from picloud.model.release import TestSource
+from picloud.model.route import Route
+from picloud.model.script import LinkedScript, ScriptKind
+from picloud.syntax.imports import find_imports
+from picloud.syntax.tree import parse
+
+
+@dataclass(frozen=True, slots=True)
+class ImportGraph:
+    """The scripts of an app with what they require, and what leads to them. Endpoints that tests call are not told."""
+
+    kinds: Mapping[str, ScriptKind]
+    """The scripts there are."""
+    imports: Mapping[str, tuple[str, ...]]
+    """What each script requires, whether there is such a module or not."""
+    routes: tuple[Route, ...]
+    tests: Mapping[str, tuple[str, ...]]
+    """What each test requires."""
+
+    @classmethod
+    def of(
+        cls, scripts: Mapping[str, LinkedScript], routes: Iterable[Route], tests: Iterable[TestSource]
+    ) -> ImportGraph:
+        """Return the graph of an app's parts."""
+        return cls(
+            {name: scripts[name].script.kind for name in sorted(scripts)},
+            {name: scripts[name].imports for name in sorted(scripts)},
+            tuple(sorted(routes)),
+            {test.name: find_imports(parse(test.source))[0] for test in sorted(tests, key=lambda test: test.name)},
+        )
+
+    def has_module(self, name: str) -> bool:
+        """Tell whether requiring this name finds something."""
+        return self.kinds.get(name) is ScriptKind.MODULE
+
+    def importers(self, names: Iterable[str]) -> frozenset[str]:
+        """Return the other scripts that require one of these names at any distance; the names need not exist."""
+        by_import: dict[str, list[str]] = {}
+        for name, imports in self.imports.items():
+            for required in imports:
+                by_import.setdefault(required, []).append(name)
+        start = frozenset(names)
+        reached, pending = set(start), list(start)
+        while pending:
+            found = [name for name in by_import.get(pending.pop(), ()) if name not in reached]
+            reached.update(found)
+            pending.extend(found)
+        return frozenset(reached - start)
+
+    def reaching(self, name: str) -> ImportGraph:
+        """Return the part that reaches a script, itself included: its blast radius. Raises `NotFound`."""
+        if name not in self.kinds:
+            raise NotFound(f"The app has no script {name[:80]!r}.")
+        kept = self.importers([name]) | {name}
+        inside = {script: tuple(i for i in imports if i in kept) for script, imports in self.imports.items()}
+        tests = {test: tuple(i for i in imports if i in kept) for test, imports in self.tests.items()}
+        return ImportGraph(
+            {script: kind for script, kind in self.kinds.items() if script in kept},
+            {script: imports for script, imports in inside.items() if script in kept},
+            tuple(route for route in self.routes if route.script in kept),
+            {test: imports for test, imports in tests.items() if imports},
+        )
