@@ -7,12 +7,12 @@ import os
 from pathlib import PurePath
 from urllib.parse import quote
 
-from picloud.errors import Conflict, NotFound
+from picloud.errors import Conflict
 from picloud.model.release import Manifest
 from picloud.model.route import Route
 from picloud.publishing.cells import Command, Graph, Publish, Report, Rollback, Show, UseApp
 from picloud.publishing.magics import help_text
-from picloud.publishing.publisher import Plan, Published
+from picloud.publishing.publisher import Plan, Published, entries_of
 from picloud.settings import Settings
 from picloud_kernel.display import Bundle, columns, text
 from picloud_kernel.graph import graph_bundle
@@ -40,8 +40,7 @@ class Commands:
             case Rollback(number):
                 return text(self._rollback(number))
             case Graph(name):
-                graph = self._session.app.graph()
-                return graph_bundle(graph if name is None else graph.reaching(name))
+                return self._graph(name)
             case Show(name):
                 return text(self._show(name))
         raise AssertionError(command)
@@ -127,11 +126,14 @@ class Commands:
         )
 
     def _live(self) -> Manifest:
-        """Return what is live; an app that does not exist yet has nothing live."""
-        try:
-            return self._session.platform.live.manifest(self._session.platform.apps.get(self._session.app_name).id)
-        except NotFound:
-            return Manifest()
+        return self._session.platform.publisher.live(self._session.app_name)
+
+    def _graph(self, name: str | None) -> Bundle:
+        live = self._live()
+        graph, published = self._session.app.graph(live.tests), entries_of(live)
+        here = entries_of(self._session.app.manifest())
+        drafts = {entry for entry, content in here.items() if published.get(entry) != content}
+        return graph_bundle(graph if name is None else graph.reaching(name), drafts)
 
     def _scripts(self) -> str:
         live, draft = self._live(), self._session.app.manifest()

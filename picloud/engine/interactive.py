@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from picloud.engine.dispatcher import Published
@@ -78,10 +78,11 @@ class Interactive:
             tests=tuple(self._tests[name] for name in sorted(self._tests)),
         )
 
-    def graph(self) -> ImportGraph:
+    def graph(self, live_tests: Iterable[TestSource]) -> ImportGraph:
         """Return who requires whom: this session's drafts and tests, and what is live behind them."""
         snapshot = self._published().snapshot
-        return ImportGraph.of({**snapshot.scripts, **self._drafts}, self._view()[2], self._tests.values())
+        tests = {test.name: test for test in live_tests} | self._tests
+        return ImportGraph.of({**snapshot.scripts, **self._drafts}, self._view()[2], tests.values())
 
     def run(self, source: str, *, name: str = "cell") -> tuple[Echo, ...]:
         """Run scratch code; return the values of its last expression. Globals stay for the next cell."""

@@ -55,6 +55,15 @@ class ImportGraph:
             pending.extend(found)
         return frozenset(reached - start)
 
+    def reach(self, names: Iterable[str]) -> frozenset[str]:
+        """Return these scripts and all that reaches them, each as a plan names it: `module greet`, `test greets`."""
+        start = frozenset(names)
+        kept = start | self.importers(start)
+        scripts = {f"{kind} {name}" for name, kind in self.kinds.items() if name in kept}
+        routes = {f"route {route.method} {route.pattern}" for route in self.routes if route.script in kept}
+        tests = {f"test {name}" for name, imports in self.tests.items() if not kept.isdisjoint(imports)}
+        return frozenset(scripts | routes | tests)
+
     def reaching(self, name: str) -> ImportGraph:
         """Return the part that reaches a script, itself included: its blast radius. Raises `NotFound`."""
         if name not in self.kinds:

@@ -131,8 +131,9 @@ MAGICS = (
         "%graph",
         "[NAME]",
         "Draw who requires whom, or all that reaches the script NAME.",
-        "Drafts come before what is live. Routes lead to endpoints, dashed lines to modules that are missing. What "
-        "reaches a script is what a change of it touches; endpoints that tests `call` are not told.",
+        "Drafts come before what is live, and are marked when they differ from it. Routes lead to endpoints, dashed "
+        "lines to modules that are missing. What reaches a script is what a change of it touches; endpoints that tests "
+        "`call` are not told.",
         "%graph greet",
     ),
     Magic(

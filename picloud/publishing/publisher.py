@@ -62,10 +62,14 @@ class Publisher:
         self._releases = releases
         self._executor = executor
 
+    def live(self, app_name: str) -> Manifest:
+        """Return what is live, tests included. A missing app counts as empty."""
+        return self._live(app_name)[1]
+
     def plan(self, app_name: str, manifest: Manifest) -> Plan:
         """Return what publishing would do; raises `InvalidInput` as `publish` does. A missing app counts as empty."""
         linked = _validate(check_app_name(app_name), manifest)
-        return make_plan(self._live(app_name)[1], manifest, linked)
+        return make_plan(self.live(app_name), manifest, linked)
 
     def publish(
         self, app_name: str, manifest: Manifest, *, author: str, message: str = "", notebook: str | None = None,
@@ -169,18 +173,14 @@ class Publisher:
 
 def make_plan(before: Manifest, after: Manifest, linked: dict[str, LinkedScript]) -> Plan:
     """Compare two manifests; `linked` holds the scripts of the second with their imports."""
-    old, new = _entries(before), _entries(after)
+    old, new = entries_of(before), entries_of(after)
     changed = {name for name in old.keys() & new.keys() if old[name] != new[name]}
     touched = {
         name.split(" ", 1)[1]
         for name in (changed | new.keys() ^ old.keys())
         if name.startswith(("module ", "endpoint "))
     }
-    graph = ImportGraph.of(linked, after.routes, after.tests)
-    reached = graph.importers(touched)
-    affected = {f"{linked[name].script.kind} {name}" for name in reached}
-    affected |= {f"route {r.method} {r.pattern}" for r in graph.routes if r.script in reached | touched}
-    affected |= {f"test {name}" for name, imports in graph.tests.items() if not (reached | touched).isdisjoint(imports)}
+    affected = ImportGraph.of(linked, after.routes, after.tests).reach(touched)
     added, removed = new.keys() - old.keys(), old.keys() - new.keys()
     return Plan(
         added=_sorted(added),
@@ -191,7 +191,8 @@ def make_plan(before: Manifest, after: Manifest, linked: dict[str, LinkedScript]
     )
 
 
-def _entries(manifest: Manifest) -> dict[str, object]:
+def entries_of(manifest: Manifest) -> dict[str, object]:
+    """Return what a plan compares of each part, by the name a plan gives it."""
     entries: dict[str, object] = {f"{script.kind} {script.name}": script.source for script in manifest.scripts}
     entries |= {f"route {r.method} {r.pattern}": (r.script, r.auth, r.timing) for r in manifest.routes}
     return entries | {f"test {test.name}": test.source for test in manifest.tests}

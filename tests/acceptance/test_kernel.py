@@ -233,6 +233,17 @@ def test_python_cells_run_in_ipython_and_can_be_interrupted(kernel: Kernel, app:
     assert kernel.succeeds("return 1").text == "1"
 
 
+@pytest.mark.usefixtures("app")
+def test_the_graph_comes_as_a_drawing_and_as_text(kernel: Kernel) -> None:
+    assert "No scripts yet" in kernel.succeeds("%graph").text
+    for source in (GREET, HELLO):
+        kernel.succeeds(source)
+    [shown] = kernel.succeeds("%graph greet").displays
+    assert shown["text/vnd.mermaid"].startswith("flowchart LR\n")
+    assert "    module greet (draft)" in shown["text/plain"].split("\n")
+    assert kernel.fails("%graph nobody")["ename"] == "not_found"
+
+
 def test_define_call_and_publish(kernel: Kernel, app: str) -> None:
     assert kernel.succeeds(GREET).text == "module greet: draft"
     assert kernel.succeeds('return require("greet").hello("you")').text.strip('"') == "hello you"

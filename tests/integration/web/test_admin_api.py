@@ -237,6 +237,16 @@ def test_the_graph_tells_who_requires_whom_and_what_reaches_a_script(admin: Any)
     assert admin("GET", "/apps/blog/graph?reaching=a&x=1").status == 400
 
 
+def test_the_graph_holds_the_tests_of_the_release_that_is_live(admin: Any) -> None:
+    reaches = {"name": "greets", "source": "assert(require('greet'))"}
+    tests = [reaches, {"name": "other", "source": "assert(require('spare'))"}]
+    modules = [{"name": name, "kind": "module", "source": "return {}"} for name in ("greet", "spare")]
+    assert admin("POST", "/apps/blog/releases", {"manifest": {"scripts": modules, "tests": tests}}).status == 201
+    whole = admin("GET", "/apps/blog/graph").json()
+    assert whole["tests"] == [{"name": "greets", "imports": ["greet"]}, {"name": "other", "imports": ["spare"]}]
+    assert admin("GET", "/apps/blog/graph?reaching=greet").json()["tests"] == whole["tests"][:1]
+
+
 def test_an_edit_keeps_everything_else(admin: Any, platform: Platform) -> None:
     app = platform.apps.get("blog")
     before = platform.live.manifest(app.id)

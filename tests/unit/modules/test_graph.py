@@ -52,6 +52,15 @@ def test_the_blast_radius_of_a_script_is_all_that_reaches_it_and_no_more() -> No
     assert APP.reaching("e").kinds.keys() == {"e"}
 
 
+def test_what_a_change_touches_is_named_as_in_a_plan() -> None:
+    assert APP.reach(["base"]) == {
+        "module base", "module left", "module right", "endpoint e", "route GET /e", "test bases"
+    }  # fmt: skip
+    assert APP.reach(["e"]) == {"endpoint e", "route GET /e"}
+    assert APP.reach(["missing", "aside"]) == APP.reach(["left"]) | APP.reach(["aside"])
+    assert APP.reach([]) == set()
+
+
 def test_what_is_missing_has_importers_but_is_no_script() -> None:
     assert not APP.has_module("missing")
     assert APP.importers(["missing"]) == {"left", "e"}
@@ -71,3 +80,13 @@ def test_importers_are_those_from_which_a_path_leads_to_a_name(
     for _ in NAMES:
         paths |= {(a, d) for a, b in paths for c, d in pairs if b == c}
     assert graph_of(pairs).importers(names) == {a for a, b in paths if b in names} - names
+
+
+@given(edges, st.sampled_from(NAMES))
+def test_the_part_that_reaches_a_script_is_what_its_change_touches(
+    pairs: frozenset[tuple[str, str]], name: str
+) -> None:
+    graph = graph_of({*pairs, (name, name)}, routes=tuple(Route("GET", f"/{n}", n) for n in NAMES))
+    part = graph.reaching(name)
+    routes = {f"route {route.method} {route.pattern}" for route in part.routes}
+    assert graph.reach([name]) == {f"{kind} {script}" for script, kind in part.kinds.items()} | routes

@@ -57,6 +57,30 @@ def test_the_drawing_has_a_node_for_each_thing_and_an_arrow_for_each_import() ->
     assert '  r0>"GET /hello/:name"]' in lines
 
 
+def test_an_endpoint_that_is_required_is_no_module_in_either_form() -> None:
+    wrong = graph(
+        {"hello": "greet", "greet": "hello"}, (Route("GET", "/", "hello"),), (TestSource("t", "require('hello')"),)
+    )
+    shown = graph_bundle(wrong).data
+    assert shown["text/plain"].split("\n") == [
+        "GET /",
+        "  endpoint hello",
+        "    module greet",
+        "      hello: no such module",
+        "test t",
+        "  hello: no such module",
+    ]
+    assert shown[MERMAID].count(" -.-> m0") == 2
+
+
+def test_drafts_are_marked_in_both_forms() -> None:
+    drafts = {"module left", "route GET /hello/:name", "test bases", "endpoint left"}
+    shown = graph_bundle(SHOP, drafts).data
+    marked = [line.strip() for line in shown["text/plain"].split("\n") if "(draft)" in line]
+    assert marked == ["GET /hello/:name (draft)", "module left (draft)", "test bases (draft)"]
+    assert shown[MERMAID].count("#40;draft#41;") == 3
+
+
 def test_an_app_without_scripts_says_how_to_begin() -> None:
     assert "%%module NAME" in graph_bundle(graph({})).data["text/plain"]
 
