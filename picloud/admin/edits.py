@@ -6,12 +6,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeAlias
 
-from picloud.engine.validator import check_script, check_source
 from picloud.errors import Conflict, NotFound
 from picloud.model.release import Manifest
 from picloud.model.route import Route
 from picloud.model.script import Script, ScriptKind, check_script_name
-from picloud.syntax.imports import rename_import
+from picloud.syntax.imports import imports_of, rename_import
 
 Edit: TypeAlias = Callable[[Manifest], Manifest]
 
@@ -108,11 +107,7 @@ def _refuse_routes(manifest: Manifest, name: str, change: str) -> None:
 
 
 def _refuse_importers(manifest: Manifest, name: str, change: str, advice: str) -> None:
-    importers = sorted(s.name for s in manifest.scripts if s.name != name and name in check_script(s).imports)
-    importers += [
-        f"test {test.name}"
-        for test in manifest.tests
-        if name in check_source(test.name, ScriptKind.ENDPOINT, test.source).imports
-    ]
+    importers = sorted(s.name for s in manifest.scripts if s.name != name and name in imports_of(s.source))
+    importers += [f"test {test.name}" for test in manifest.tests if name in imports_of(test.source)]
     if importers:
         raise Conflict(f"{name!r} cannot {change} while scripts require it: {', '.join(importers[:5])}. {advice}")

@@ -6,9 +6,9 @@ import threading
 from dataclasses import dataclass, replace
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CacheCounts:
-    """One moment of a cache."""
+    """What one cache did up to a moment."""
 
     hits: int = 0
     misses: int = 0
@@ -32,16 +32,13 @@ class CacheCounters:
     ) -> None:
         """Count what happened."""
         with self._lock:
-            counts = self._counts
-            self._counts = replace(
-                counts,
-                hits=counts.hits + hits,
-                misses=counts.misses + misses,
-                evictions=counts.evictions + evictions,
-                load_s=counts.load_s + load_s,
-                loaded_bytes=counts.loaded_bytes + loaded_bytes,
-            )
+            self._counts.hits += hits
+            self._counts.misses += misses
+            self._counts.evictions += evictions
+            self._counts.load_s += load_s
+            self._counts.loaded_bytes += loaded_bytes
 
     def read(self) -> CacheCounts:
-        """Return the counts of now."""
-        return self._counts
+        """Return the counts of now; later ones do not change them."""
+        with self._lock:
+            return replace(self._counts)

@@ -61,11 +61,13 @@ class Snapshots:
         app = self._apps.get(app_name)
         key = (app.id, app.revision)
         with self._lock:
-            if (kept := self._kept.get(key)) is not None:
+            kept = self._kept.get(key)
+            if kept is not None:
                 self._kept.move_to_end(key)
-                self.counters.add(hits=1)
-                return kept
-        return self._load(app)
+        if kept is None:
+            return self._load(app)
+        self.counters.add(hits=1)
+        return kept
 
     def _load(self, app: App) -> Published:
         started = time.perf_counter()

@@ -9,8 +9,7 @@ from picloud.errors import NotFound
 from picloud.model.release import TestSource
 from picloud.model.route import Route
 from picloud.model.script import LinkedScript, ScriptKind
-from picloud.syntax.imports import find_imports
-from picloud.syntax.tree import parse
+from picloud.syntax.imports import imports_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +33,7 @@ class ImportGraph:
             {name: scripts[name].script.kind for name in sorted(scripts)},
             {name: scripts[name].imports for name in sorted(scripts)},
             tuple(sorted(routes)),
-            {test.name: find_imports(parse(test.source))[0] for test in sorted(tests, key=lambda test: test.name)},
+            {test.name: imports_of(test.source) for test in sorted(tests, key=lambda test: test.name)},
         )
 
     def has_module(self, name: str) -> bool:

@@ -26,6 +26,11 @@ def find_imports(root: Node) -> tuple[tuple[str, ...], tuple[Diagnostic, ...]]:
     return tuple(names), tuple(wrong)
 
 
+def imports_of(source: str) -> tuple[str, ...]:
+    """Return the names a text requires, in order of first use."""
+    return find_imports(parse(source))[0]
+
+
 def rename_import(source: str, old: str, new: str) -> str:
     """Return the text with every `require("OLD")` naming the other module; nothing else changes."""
     rewritten = source.encode()

@@ -33,28 +33,21 @@ def create_app(platform: Services) -> Application:
             return scripts(environ, start_response)
         if path.startswith(API_PREFIX):
             return api(environ, start_response)
-        if path == HEALTH_PATH:
-            return _health(platform, environ, start_response)
-        if path == METRICS_PATH:
-            try:
+        try:
+            if path == HEALTH_PATH:
+                return _health(platform, environ, start_response)
+            if path == METRICS_PATH:
                 return metrics(environ, start_response)
-            except Exception as error:
-                return _refuse(environ, start_response, error)
-        return _refuse(environ, start_response, NotFound("There is nothing here: see /run/APP/PATH and /api/v1/."))
+            raise NotFound("There is nothing here: see /run/APP/PATH and /api/v1/.")
+        except Exception as error:
+            problem = problem_of(error, request_id(environ), Audience.CALLER)
+            return send(environ, start_response, problem.status, list(problem.headers), problem.body)
 
     return application
 
 
 def _health(platform: Services, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    """Answer 200 when the database does, 503 when it does not."""
-    try:
-        with platform.database.connection() as connection:
-            connection.execute("SELECT 1")
-    except Exception as error:
-        return _refuse(environ, start_response, error)
+    """Answer 200 when the database does; raises `PlatformError` when it does not."""
+    with platform.database.connection() as connection:
+        connection.execute("SELECT 1")
     return send(environ, start_response, 200, [("content-type", "application/json")], b'{"status":"ok"}')
-
-
-def _refuse(environ: Environ, start_response: StartResponse, error: Exception) -> Iterable[bytes]:
-    problem = problem_of(error, request_id(environ), Audience.CALLER)
-    return send(environ, start_response, problem.status, list(problem.headers), problem.body)
