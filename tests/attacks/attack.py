@@ -18,6 +18,12 @@ CPU_S: Final = 5.0
 LATE_S: Final = 0.05
 """CPU seconds past its time limit a run may take to end, when a tenth of the limit is less."""
 
+MODULES: Final = {
+    "greet": 'return { hello = function() return "hello" end }',
+    "memo": "local known = {} return { put = function(k, v) known[k] = v end, get = function(k) return known[k] end }",
+}
+"""What attacks and the probe require."""
+
 SETTINGS: Final = {
     "memory": "run_memory_mb",
     "timeout": "run_timeout_s",

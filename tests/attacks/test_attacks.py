@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.attacks.arena import Arena
-from tests.attacks.attack import read_attack
+from tests.attacks.attack import MODULES, read_attack
 
 HERE = Path(__file__).parent
 SCRIPTS = sorted((HERE / "scripts").rglob("*.lua"))
@@ -35,7 +35,13 @@ def test_there_are_attacks_of_every_kind() -> None:
 def test_attack_ends_as_expected_within_its_limits_and_leaves_nothing_behind(arena: Arena, path: Path) -> None:
     attack = read_attack(path)
     answer = arena.fight(
-        {"source": attack.source, "probe": PROBE, "kind": attack.kind, "settings": attack.settings},
+        {
+            "source": attack.source,
+            "probe": PROBE,
+            "modules": MODULES,
+            "kind": attack.kind,
+            "settings": attack.settings,
+        },
     )
     result = answer["attack"]
     assert result["code"] in attack.codes, result

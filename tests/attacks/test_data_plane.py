@@ -17,7 +17,7 @@ from picloud.model.route import Route
 from picloud.model.script import Script, ScriptKind
 from picloud.platform import open_platform
 from picloud.settings import Settings
-from tests.attacks.attack import CPU_S, MEMORY_MB, TIMEOUT_S, read_attack
+from tests.attacks.attack import CPU_S, MEMORY_MB, MODULES, TIMEOUT_S, read_attack
 
 HERE = Path(__file__).parent
 LIMITS = {"run_memory_mb": MEMORY_MB, "run_timeout_s": TIMEOUT_S, "run_cpu_s": CPU_S}
@@ -27,13 +27,12 @@ ATTACKS = {name: a for name, a in FOUND.items() if a.kind == "endpoint" and a.se
 
 
 def manifest() -> Manifest:
-    greet = Script("greet", ScriptKind.MODULE, 'return { hello = function() return "hello" end }')
-    memo = "local known = {} return { put = function(k, v) known[k] = v end, get = function(k) return known[k] end }"
+    modules = [Script(name, ScriptKind.MODULE, source) for name, source in MODULES.items()]
     sources = {name: attack.source for name, attack in ATTACKS.items()}
     sources["probe"] = (HERE / "probe.lua").read_text()
     endpoints = [Script(name, ScriptKind.ENDPOINT, source) for name, source in sources.items()]
     routes = sorted(Route("GET", f"/{name}", name) for name in sources)
-    scripts = sorted([greet, Script("memo", ScriptKind.MODULE, memo), *endpoints], key=lambda script: script.name)
+    scripts = sorted([*modules, *endpoints], key=lambda script: script.name)
     return Manifest(tuple(scripts), tuple(routes))
 
 

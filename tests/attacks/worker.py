@@ -26,10 +26,6 @@ from picloud.platform import limits_of
 from picloud.settings import Settings
 
 _APP = App(AppId(uuid4()), "victim", 1, datetime.now(UTC))
-_MODULES = {
-    "greet": 'return { hello = function() return "hello" end }',
-    "memo": "local known = {} return { put = function(k, v) known[k] = v end, get = function(k) return known[k] end }",
-}
 
 
 def _linked(name: str, kind: ScriptKind, source: str) -> LinkedScript:
@@ -39,8 +35,9 @@ def _linked(name: str, kind: ScriptKind, source: str) -> LinkedScript:
 class _Attempt:
     """One run with what it used."""
 
-    def __init__(self, executor: Executor) -> None:
+    def __init__(self, executor: Executor, modules: dict[str, str]) -> None:
         self._executor = executor
+        self._modules = modules
         self._lines = 0
         self._reports: list[RunReport] = []
 
@@ -64,7 +61,7 @@ class _Attempt:
         }
 
     def _endpoint(self, source: str) -> bytes:
-        scripts = {name: _linked(name, ScriptKind.MODULE, text) for name, text in _MODULES.items()}
+        scripts = {name: _linked(name, ScriptKind.MODULE, text) for name, text in self._modules.items()}
         request = Request("GET", "/", "id", headers={"cookie": "a=b"})
         return self._executor.endpoint(
             _APP, _linked("attack", ScriptKind.ENDPOINT, source), Snapshot(_APP, scripts, ()), request, {},
@@ -89,8 +86,8 @@ def main() -> None:
     for line in sys.stdin:
         order = json.loads(line)
         executor = Executor(limits_of(Settings(**order["settings"])))
-        attack = _Attempt(executor).run(order["kind"], order["source"])
-        probe = _Attempt(executor).run("endpoint", order["probe"])
+        attack = _Attempt(executor, order["modules"]).run(order["kind"], order["source"])
+        probe = _Attempt(executor, order["modules"]).run("endpoint", order["probe"])
         sys.stdout.write(json.dumps({"attack": attack, "probe": probe}) + "\n")
         sys.stdout.flush()
 
