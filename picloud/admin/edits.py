@@ -53,12 +53,15 @@ def rename_script(old: str, new: str, *, rewrite_importers: bool) -> Edit:
             raise Conflict(f"There is a script {new!r} already: choose another name.")
         if script.kind is ScriptKind.MODULE and not rewrite_importers:
             _refuse_importers(manifest, old, "be renamed", "Change them first, or rename with rewrite_importers.")
-        renamed = [replace(other, name=new) if other.name == old else other for other in manifest.scripts]
-        scripts = [replace(other, source=rename_import(other.source, old, new)) for other in renamed]
+        scripts = [replace(other, name=new) if other.name == old else other for other in manifest.scripts]
+        tests = manifest.tests
+        if script.kind is ScriptKind.MODULE:  # nothing can require an endpoint
+            scripts = [replace(other, source=rename_import(other.source, old, new)) for other in scripts]
+            tests = tuple(replace(test, source=rename_import(test.source, old, new)) for test in tests)
         return Manifest(
             tuple(sorted(scripts, key=lambda s: s.name)),
             tuple(sorted(replace(route, script=new) if route.script == old else route for route in manifest.routes)),
-            tuple(replace(test, source=rename_import(test.source, old, new)) for test in manifest.tests),
+            tests,
         )
 
     return edit

@@ -108,6 +108,15 @@ def test_routes_follow_a_renamed_endpoint() -> None:
     assert find_script(renamed, "hi there").source == HELLO.source
 
 
+def test_renaming_an_endpoint_changes_no_text() -> None:
+    """A script that requires an endpoint's name requires a module that is missing, whatever the endpoint is called."""
+    lost = Script("lost", ScriptKind.ENDPOINT, "require('hello')")
+    manifest = put_script(lost)(replace(LIVE, tests=(TestSource("t", "require('hello')"),)))
+    renamed = rename_script("hello", "hi there", rewrite_importers=True)(manifest)
+    assert find_script(renamed, "lost") == lost
+    assert renamed.tests == manifest.tests
+
+
 def test_a_name_that_is_taken_reserved_or_none_is_refused() -> None:
     for name, error in (("hello", Conflict), ("json", InvalidInput), ("two words", InvalidInput)):
         with pytest.raises(error):
