@@ -1,7 +1,8 @@
 """Who may do what: pure decisions over values. Each returns nothing when the answer is yes and raises when it is no.
 
 A principal of one app must not learn which other apps exist, so a foreign app answers `NotFound`, with the words of an
-app that does not exist, and never `PermissionDenied`.
+app that does not exist, and never `PermissionDenied`. What everybody may know is what a published app answers without a
+token: its public routes, and that a token is needed for the others.
 """
 
 from __future__ import annotations
@@ -41,16 +42,12 @@ def require_instance(principal: Principal) -> None:
         raise PermissionDenied("This needs a token of the whole instance, not one of a single app.")
 
 
-def require_call(auth: RouteAuth, principal: Principal | None, app: App) -> None:
-    """Decide whether a route may be called: raise `Unauthenticated` or, for a token of another app, `NotFound`.
+def may_call(auth: RouteAuth, principal: Principal | None, app: App) -> bool:
+    """Decide whether a route may be called.
 
     Any valid token of the app or of the instance opens a token route, whatever its scopes: they rule the admin API.
     """
-    if auth is RouteAuth.PUBLIC:
-        return
-    if principal is None:
-        raise Unauthenticated
-    require_app(principal, app)
+    return auth is RouteAuth.PUBLIC or (principal is not None and sees(principal, app))
 
 
 def unknown_app(name: str) -> NotFound:

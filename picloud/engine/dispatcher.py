@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from picloud.engine.counters import CacheCounters
 from picloud.engine.executor import Executor, Observe
-from picloud.engine.router import Router
+from picloud.engine.router import Router, no_route
 from picloud.engine.turns import Turns
 from picloud.errors import NotFound
 from picloud.model.app import App, AppId
@@ -99,11 +99,21 @@ class Dispatcher:
         self._executor = executor
         self._turns = turns
 
-    def match(self, app_name: str, method: str, path: str) -> Match:
-        """Return the route for a decoded path below the app; raise `NotFound` or `MethodNotAllowed`."""
-        published = self._current(app_name)
-        route, params = published.router.match(method, path)
-        return Match(published.snapshot.app, route, params, published.snapshot)
+    def match(
+        self, app_name: str, method: str, path: str, may_know: Callable[[App, Route], bool] = lambda _app, _route: True
+    ) -> Match:
+        """Return the route for a decoded path below the app; raise `NotFound` or `MethodNotAllowed`.
+
+        An app that is not there is told like a path without a route. `may_know` tells which routes a caller who uses
+        the wrong method may hear of.
+        """
+        try:
+            published = self._current(app_name)
+        except NotFound:
+            raise no_route(path) from None
+        app = published.snapshot.app
+        route, params = published.router.match(method, path, lambda route: may_know(app, route))
+        return Match(app, route, params, published.snapshot)
 
     def run(self, match: Match, request: Request, *, observe: Observe | None = None) -> Response:
         """Run the endpoint; raises `ScriptError`, `PlatformError`, `AppBusy`, or `InvalidInput` for a body not JSON."""

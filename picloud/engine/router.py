@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
@@ -18,6 +18,11 @@ class _Node:
     routes: dict[str, Route] = field(default_factory=dict)
 
 
+def no_route(path: str) -> NotFound:
+    """Return the answer for a path without a route, be it that there is no such app."""
+    return NotFound(f"No route answers {path[:200]}: check the name of the app and the path.")
+
+
 class Router:
     """The routes of one app, made once per revision; safe to share between threads."""
 
@@ -26,11 +31,13 @@ class Router:
         for route in routes:
             self._add(route)
 
-    def match(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
+    def match(
+        self, method: str, path: str, may_know: Callable[[Route], bool] = lambda _route: True
+    ) -> tuple[Route, dict[str, str]]:
         """Return the route for a decoded path and the values of its parameters.
 
         A HEAD request is answered by the GET route when there is no HEAD route. Raises `NotFound`, or
-        `MethodNotAllowed` when the path has routes for other methods only.
+        `MethodNotAllowed` when the path has routes for other methods only; it names those the caller may know of.
         """
         found: list[dict[str, Route]] = []
         for routes, values in _candidates(self._root, split_path(path), 0, ()):
@@ -38,9 +45,9 @@ class Router:
             route = routes.get(method) or (routes.get("GET") if method == "HEAD" else None)
             if route is not None:
                 return route, dict(zip(route.parameters, values, strict=True))
-        if not found:
-            raise NotFound(f"No route answers {path[:200]}.")
-        allowed = {name for routes in found for name in routes}
+        allowed = {name for routes in found for name, route in routes.items() if may_know(route)}
+        if not allowed:
+            raise no_route(path)
         if "GET" in allowed:
             allowed.add("HEAD")
         raise MethodNotAllowed(tuple(name for name in METHODS if name in allowed))

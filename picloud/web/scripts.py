@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from picloud.auth.policy import require_call, sees, unknown_app
+from picloud.auth.policy import may_call, sees
 from picloud.auth.tokens import bearer_token
-from picloud.errors import InvalidResponse, NotFound
-from picloud.model.app import APP_NAME, App
+from picloud.engine.router import no_route
+from picloud.errors import InvalidResponse, NotFound, Unauthenticated
+from picloud.model.app import APP_NAME
 from picloud.model.http import Request, Response
-from picloud.model.principal import Principal
-from picloud.model.route import RouteAuth
 from picloud.model.run import RunReport
 from picloud.web.caller import caller
 from picloud.web.problems import Audience, problem_of
@@ -56,8 +55,12 @@ class ScriptRoutes:
         """Return the answer, and what the run used when the route tells it."""
         app_name, path = split_run_path(decoded_path(environ))
         method = environ["REQUEST_METHOD"]
-        match = self._dispatcher.match(app_name, method, path)
-        principal = self._principal(environ, match.app, match.route.auth)
+        principal = caller(environ, self._tokens)
+        match = self._dispatcher.match(
+            app_name, method, path, may_know=lambda app, route: may_call(route.auth, principal, app)
+        )
+        if not may_call(match.route.auth, principal, match.app):
+            raise no_route(path) if principal else Unauthenticated
         request = Request(
             method=method,
             path=path,
@@ -65,7 +68,7 @@ class ScriptRoutes:
             query=query_pairs(environ),
             headers=_headers_for_script(environ),
             body=read_body(environ, self._body_limit_bytes),
-            principal=principal.name if principal else None,
+            principal=principal.name if principal and sees(principal, match.app) else None,  # else a stranger
         )
         if not match.route.timing:
             return self._dispatcher.run(match, request), []
@@ -73,18 +76,12 @@ class ScriptRoutes:
         response = self._dispatcher.run(match, request, observe=reports.append)
         return response, [("server-timing", server_timing(report)) for report in reports]
 
-    def _principal(self, environ: Environ, app: App, auth: RouteAuth) -> Principal | None:
-        """Return the caller as the app may know them: on a public route a stranger to the app is anonymous."""
-        principal = caller(environ, self._tokens)
-        require_call(auth, principal, app)
-        return principal if principal and sees(principal, app) else None
-
 
 def split_run_path(path: str) -> tuple[str, str]:
     """Return app name and path below it of `/run/{app}/{path}`; raise `NotFound` for what cannot name an app."""
     name, slash, rest = path[len(PREFIX) :].partition("/")
     if not APP_NAME.fullmatch(name):
-        raise unknown_app(name) if name else NotFound("Name an app: /run/APP/PATH.")
+        raise no_route(slash + rest or "/") if name else NotFound("Name an app: /run/APP/PATH.")
     return name, slash + rest or "/"
 
 

@@ -173,6 +173,55 @@ def test_a_token_opens_the_script_routes_of_its_own_app_only(apps: Apps) -> None
     assert foreign == apps.run(THEIRS, "/private", apps.token)
 
 
+@pytest.mark.parametrize("ours", [True, False], ids=["our token", "no token"])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/none"), ("POST", "/none"), ("GET", ""), ("DELETE", "/private"), ("OPTIONS", "/private")],
+)
+def test_a_path_of_theirs_that_is_not_for_us_is_told_like_an_app_that_is_not_there(
+    apps: Apps, method: str, path: str, ours: bool
+) -> None:
+    def call() -> Answer:
+        token = apps.token if ours else None
+        return apps.client(method, f"/run/{THEIRS}{path}", token=token, headers=REQUEST_ID)
+
+    foreign = call()
+    apps.platform.apps.delete(THEIRS)
+    assert foreign.status == 404
+    assert foreign == call()
+
+
+def test_a_wrong_method_is_told_the_methods_the_caller_may_use(apps: Apps) -> None:
+    assert apps.client("DELETE", f"/run/{THEIRS}/who", token=apps.token).headers["allow"] == "GET, HEAD"
+    assert apps.client("DELETE", f"/run/{OURS}/private", token=apps.token).headers["allow"] == "GET, HEAD"
+
+
+def test_what_is_not_ours_costs_the_same_as_what_is_not_there(apps: Apps, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The database is asked the same, so the time tells nothing: what remains is a look into a table in memory."""
+    statements: list[object] = []
+    execute = psycopg.Connection.execute
+
+    def recorded(connection: psycopg.Connection, query: Any, *arguments: Any, **options: Any) -> Any:
+        statements.append(query)
+        return execute(connection, query, *arguments, **options)
+
+    def asked() -> list[object]:
+        statements.clear()
+        apps.run(THEIRS, "/none", apps.token)
+        apps.run(THEIRS, "/private", apps.token)
+        for operation in OPERATIONS:
+            if "{app}" in operation.path:
+                apps.call(operation, THEIRS)
+        return list(statements)
+
+    apps.run(THEIRS)
+    monkeypatch.setattr(psycopg.Connection, "execute", recorded)
+    foreign = asked()
+    apps.platform.apps.delete(THEIRS)
+    assert len(foreign) > len(OPERATIONS)
+    assert foreign == asked()
+
+
 def test_no_change_of_ours_changes_what_theirs_answers(apps: Apps) -> None:
     rows, seen = apps.dump(THEIRS), apps.seen(THEIRS, apps.their_token)
     assert [status for status, _ in seen[-4:]] == [200, 200, 401, 404]
