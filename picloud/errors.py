@@ -13,6 +13,7 @@ The first branch says whose fault it is, the class says what happened, `code` is
     │   ├── NotFound                    not_found
     │   ├── MethodNotAllowed            method_not_allowed
     │   ├── Conflict                    conflict
+    │   │   └── StaleRevision           stale_revision
     │   ├── TestsFailed                 tests_failed
     │   ├── BodyTooLarge                body_too_large
     │   └── AppBusy                     app_busy
@@ -34,7 +35,9 @@ The first branch says whose fault it is, the class says what happened, `code` is
         ├── DatabaseUnavailable         database_unavailable
         ├── EmbeddedServerError         embedded_server_error
         ├── MigrationError              migration_error
-        └── DataPlaneUnavailable        data_plane_unavailable
+        ├── DataPlaneUnavailable        data_plane_unavailable
+        ├── ExecutorUnavailable         executor_unavailable
+        └── ExecutorLost                executor_lost
 
 A message is a plain sentence that says what to do. It never holds a host, a statement or a driver's text: those stay
 in `__cause__`, which is logged and not shown.
@@ -146,6 +149,12 @@ class Conflict(CallerError):
     """This contradicts what is there now."""
 
     code = "conflict"
+
+
+class StaleRevision(Conflict):
+    """The app was published again in the meantime; try again."""
+
+    code = "stale_revision"
 
 
 class TestsFailed(CallerError):
@@ -295,3 +304,15 @@ class DataPlaneUnavailable(PlatformError):
     """The server that runs scripts is starting or restarting; try again in a moment."""
 
     code = "data_plane_unavailable"
+
+
+class ExecutorUnavailable(PlatformError):
+    """The node that runs scripts cannot take this; nothing was run, try again in a moment."""
+
+    code = "executor_unavailable"
+
+
+class ExecutorLost(PlatformError):
+    """The node that runs scripts did not answer; it is not known whether the script ran."""
+
+    code = "executor_lost"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 from picloud.auth.instance import ensure_instance_token
+from picloud.engine.client import ExecutorClient, LocalExecutor
 from picloud.engine.counters import CacheCounters
 from picloud.engine.dispatcher import Dispatcher, Snapshots
 from picloud.engine.executor import Executor, Observe
@@ -35,6 +36,8 @@ class Platform:
     tokens: TokenRepository
     snapshots: Snapshots
     dispatcher: Dispatcher
+    local: LocalExecutor
+    """Runs endpoints here, whatever the dispatcher does."""
     publisher: Publisher
     caches: Mapping[str, CacheCounters]
     """By the names `/metrics` has for them."""
@@ -74,17 +77,38 @@ def open_platform(settings: Settings) -> Iterator[Platform]:
         database = Database(conninfo, pool_size=settings.database_pool_size, timeout_s=settings.database_timeout_s)
         database.open()
         try:
-            platform = _assemble(settings, database)
-            ensure_instance_token(settings.home, platform.tokens)
-            yield platform
+            token = ensure_instance_token(settings.home, TokenRepository(database))
+            with _remote(settings, token) as remote:
+                yield _assemble(settings, database, remote)
         finally:
             database.close()
 
 
-def _assemble(settings: Settings, database: Database) -> Platform:
+@contextmanager
+def _remote(settings: Settings, token: str) -> Iterator[ExecutorClient | None]:
+    """Yield the client of the node that runs endpoints, None when it is this one."""
+    if settings.executor_url is None:
+        yield None
+        return
+    from picloud.engine.remote import RemoteExecutor  # its HTTP client would cost every other start 50 ms
+
+    with closing(
+        RemoteExecutor(
+            str(settings.executor_url),
+            token,
+            Turns(settings.threads),
+            timeout_s=settings.run_timeout_s,
+            grace_s=settings.run_grace_s,
+        )
+    ) as remote:
+        yield remote
+
+
+def _assemble(settings: Settings, database: Database, remote: ExecutorClient | None) -> Platform:
     apps, live, releases = AppRepository(database), LiveRepository(database), ReleaseRepository(database)
     executor = Executor(limits_of(settings))
     snapshots = Snapshots(apps, live, capacity=settings.script_cache_size)
+    local = LocalExecutor(snapshots.at, executor, Turns(settings.threads))
     return Platform(
         settings=settings,
         database=database,
@@ -93,7 +117,8 @@ def _assemble(settings: Settings, database: Database) -> Platform:
         releases=releases,
         tokens=TokenRepository(database),
         snapshots=snapshots,
-        dispatcher=Dispatcher(snapshots.current, executor, Turns(settings.threads)),
+        dispatcher=Dispatcher(snapshots.current, remote or local),
+        local=local,
         publisher=Publisher(database, apps, releases, executor),
         caches={"snapshots": snapshots.counters, "chunks": executor.chunks},
     )

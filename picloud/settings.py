@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import platformdirs
-from pydantic import Field, SecretStr
+from pydantic import Field, HttpUrl, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -30,6 +30,11 @@ class Settings(BaseSettings):
     port: int = Field(default=8787, ge=0, le=65535, description="Port of the data plane; 0 picks a free one.")
     workers: int = Field(default=1, ge=1, description="Worker processes of the data plane.")
     threads: int = Field(default=8, ge=1, description="Threads that run scripts, per worker process.")
+    executor_url: HttpUrl | None = Field(
+        default=None,
+        description="Root URL of another node's data plane that runs the endpoints; it has the same database, instance "
+        "token and version. Unset: they run here.",
+    )
     run_timeout_s: float = Field(default=10.0, gt=0, description="Wall-clock seconds a run may take.")
     run_cpu_s: float = Field(
         default=5.0, gt=0, description="Seconds of CPU time the Lua code of a run may use, calls of the SDK left out."

@@ -23,13 +23,17 @@ def ensure_instance_token(home: Path, tokens: TokenRepository) -> str:
     therefore share the file too. Safe when several processes start at once. Raises `InvalidInput` when the file holds
     something else.
     """
-    path = home / FILE_NAME
-    token = _read(path) or _create(path)
+    token = read_instance_token(home) or _create(home / FILE_NAME)
     digest = hash_token(token)
     if tokens.find(digest) is None:
         with suppress(Conflict):  # another process registers the same token at this moment
             tokens.replace(TOKEN_NAME, digest, ALL_SCOPES)
     return token
+
+
+def read_instance_token(home: Path) -> str | None:
+    """Return the token in the file of `home`, None without one; raise `InvalidInput` when it holds something else."""
+    return _read(home / FILE_NAME)
 
 
 def _read(path: Path) -> str | None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from http.client import HTTPConnection, HTTPException
+from urllib.error import HTTPError
+from urllib.request import ProxyHandler, Request, build_opener
 
 import click
 
+from picloud.auth.instance import read_instance_token
 from picloud.cli.session import json_option, print_json, read_settings
 from picloud.errors import MigrationError, PicloudError
 from picloud.settings import Settings
@@ -29,7 +32,7 @@ class Finding:
 @click.command()
 @json_option
 def doctor(as_json: bool) -> None:
-    """Check database, schema, kernel and data plane, and say what to do about what is wrong."""
+    """Check database, schema, kernel, data plane and executor, and say what to do about what is wrong."""
     settings = read_settings()
     findings = [finding for check in CHECKS for finding in check(settings)]
     if as_json:
@@ -81,4 +84,27 @@ def check_data_plane(settings: Settings) -> list[Finding]:
     return [Finding("data plane", healthy, f"{'healthy' if healthy else f'answers {status}'} on {where}")]
 
 
-CHECKS: tuple[Callable[[Settings], list[Finding]], ...] = (check_database, check_kernel, check_data_plane)
+def check_executor(settings: Settings) -> list[Finding]:
+    """Ask the node that runs endpoints for something only the shared instance token opens."""
+    if settings.executor_url is None:
+        return []
+    token = read_instance_token(settings.home)
+    url = str(settings.executor_url).rstrip("/") + "/metrics"
+    request = Request(url, headers={"Authorization": f"Bearer {token}"})  # noqa: S310  an http(s) URL by its type
+    try:
+        with build_opener(ProxyHandler({})).open(request, timeout=PROBE_TIMEOUT_S):  # no proxy, as the data plane
+            return [Finding("executor", True, "the node that runs endpoints answers and knows this instance token")]
+    except HTTPError as error:
+        unknown = error.code in (401, 403)
+        said = "does not know this instance token: copy the file" if unknown else f"answers {error.code}"
+        return [Finding("executor", False, f"the node at PICLOUD_EXECUTOR_URL {said}")]
+    except (OSError, HTTPException):
+        return [Finding("executor", False, "nothing answers at PICLOUD_EXECUTOR_URL: start 'picloud serve' there")]
+
+
+CHECKS: tuple[Callable[[Settings], list[Finding]], ...] = (
+    check_database,
+    check_kernel,
+    check_data_plane,
+    check_executor,
+)

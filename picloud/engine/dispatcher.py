@@ -9,11 +9,11 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from picloud.engine.client import Call, ExecutorClient, ScriptIdentity
 from picloud.engine.counters import CacheCounters
-from picloud.engine.executor import Executor, Observe
+from picloud.engine.executor import Observe
 from picloud.engine.router import Router, no_route
-from picloud.engine.turns import Turns
-from picloud.errors import NotFound
+from picloud.errors import NotFound, StaleRevision
 from picloud.model.app import App, AppId
 from picloud.model.http import Request, Response
 from picloud.model.route import Route
@@ -69,6 +69,21 @@ class Snapshots:
         self.counters.add(hits=1)
         return kept
 
+    def at(self, app_name: str, app_id: AppId, revision: int) -> Snapshot:
+        """Return the snapshot of the app at this revision, without reading anything when it is kept.
+
+        Raises `StaleRevision` when it is not kept and the app has changed since, `NotFound` when the app is gone.
+        """
+        with self._lock:
+            kept = self._kept.get((app_id, revision))
+        if kept is not None:
+            self.counters.add(hits=1)
+            return kept.snapshot
+        now = self.current(app_name).snapshot
+        if (now.app.id, now.app.revision) != (app_id, revision):
+            raise StaleRevision
+        return now
+
     def _load(self, app: App) -> Published:
         started = time.perf_counter()
         live = self._live.read(app.id)
@@ -94,10 +109,9 @@ class Snapshots:
 class Dispatcher:
     """Finds the endpoint of a request and runs it."""
 
-    def __init__(self, current: Callable[[str], Published], executor: Executor, turns: Turns) -> None:
+    def __init__(self, current: Callable[[str], Published], client: ExecutorClient) -> None:
         self._current = current
-        self._executor = executor
-        self._turns = turns
+        self._client = client
 
     def match(
         self, app_name: str, method: str, path: str, may_know: Callable[[App, Route], bool] = lambda _app, _route: True
@@ -116,9 +130,11 @@ class Dispatcher:
         return Match(app, route, params, published.snapshot)
 
     def run(self, match: Match, request: Request, *, observe: Observe | None = None) -> Response:
-        """Run the endpoint; raises `ScriptError`, `PlatformError`, `AppBusy`, or `InvalidInput` for a body not JSON."""
-        script = match.snapshot.find(match.route.script)
+        """Run the endpoint; raises what `ExecutorClient` does."""
+        app, name = match.app, match.route.script
+        script = match.snapshot.find(name)
         if script is None:
-            raise NotFound(f"The route's script {match.route.script!r} is gone.")
-        with self._turns.turn(match.app.id):
-            return self._executor.endpoint(match.app, script, match.snapshot, request, match.params, observe=observe)
+            raise NotFound(f"The route's script {name!r} is gone.")
+        call = Call(app.id, app.name, app.revision, name, match.params, request)
+        identity = ScriptIdentity(script, match.snapshot)
+        return self._client.execute_with_identity(identity, call, observe=observe)

@@ -40,12 +40,16 @@ _ERRORS: dict[str, type[ScriptError]] = {
 
 
 def response_of(values: tuple[Any, ...]) -> Response:
-    """Read the scalars of an endpoint's answer."""
+    """Read the scalars of an endpoint's answer; raise `InvalidResponse` for headers that are not text."""
     _, status, kind, body, lines = values
-    fields = lines.decode("utf-8", "surrogateescape").split("\n") if lines else []
+    try:
+        fields = lines.decode().split("\n") if lines else []
+        content_type = kind.decode()
+    except UnicodeDecodeError:
+        raise InvalidResponse("A header's value is not UTF-8 text: encode it.") from None
     headers = list(zip(fields[::2], fields[1::2], strict=True))
-    if kind:
-        headers.append(("content-type", kind.decode("utf-8", "surrogateescape")))
+    if content_type:
+        headers.append(("content-type", content_type))
     return Response(status, tuple(headers), body)
 
 
@@ -83,7 +87,7 @@ def _stopped(trip: Trip | None, limits: Limits, where: dict[str, Any]) -> Script
             return CpuLimitExceeded(f"The run used more than {run.cpu_s:g} s of CPU time and was stopped.", **where)
         case Trip.CALLS:
             return CallLimitExceeded(f"The run made more than {run.calls} calls out of Lua and was stopped.", **where)
-    return TimeLimitExceeded(f"The run took longer than {run.timeout_s:g} s and was stopped.", **where)
+    return TimeLimitExceeded(f"The run took longer than {run.timeout_s:.3g} s and was stopped.", **where)
 
 
 def _text(value: Any) -> str:

@@ -1,11 +1,13 @@
-"""The one HTTP surface of PiCloud (script routes, admin API, health, metrics) as a WSGI application."""
+"""The one HTTP surface of PiCloud as a WSGI application: script routes, admin API, health, metrics, calls of nodes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
+from picloud.engine.wire import EXECUTE_PATH
 from picloud.errors import NotFound
 from picloud.web.api.application import create_api
+from picloud.web.executions import create_executions
 from picloud.web.metrics import create_metrics
 from picloud.web.problems import Audience, problem_of
 from picloud.web.scripts import PREFIX as RUN_PREFIX
@@ -26,6 +28,7 @@ def create_app(platform: Services) -> Application:
     scripts = ScriptRoutes(platform)
     api = create_api(platform)
     metrics = create_metrics(platform)
+    executions = create_executions(platform)
 
     def application(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         path: str = environ["PATH_INFO"]
@@ -38,6 +41,8 @@ def create_app(platform: Services) -> Application:
                 return _health(platform, environ, start_response)
             if path == METRICS_PATH:
                 return metrics(environ, start_response)
+            if path == EXECUTE_PATH:
+                return executions(environ, start_response)
             raise NotFound("There is nothing here: see /run/APP/PATH and /api/v1/.")
         except Exception as error:
             problem = problem_of(error, request_id(environ), Audience.CALLER)

@@ -36,6 +36,8 @@ STATUS: Mapping[type[BaseException], int] = {
     errors.PlatformError: 500,
     errors.DatabaseUnavailable: 503,
     errors.DataPlaneUnavailable: 503,
+    errors.ExecutorUnavailable: 503,
+    errors.ExecutorLost: 502,
     BaseException: 500,
 }
 """The status of each error class; a class without a line takes its nearest base's."""

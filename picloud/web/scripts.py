@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 
 from picloud.auth.policy import may_call, sees
 from picloud.auth.tokens import bearer_token
 from picloud.engine.router import no_route
-from picloud.errors import InvalidResponse, NotFound, Unauthenticated
+from picloud.errors import InvalidResponse, NotFound, StaleRevision, Unauthenticated
 from picloud.model.app import APP_NAME
 from picloud.model.http import Request, Response
 from picloud.model.run import RunReport
@@ -28,6 +29,8 @@ from picloud.web.wsgi import (
 )
 
 PREFIX = "/run/"
+STALE_MAX = 3
+"""Times a request looks for its route again."""
 STATUS_MIN, STATUS_MAX = 200, 599
 """1xx answers are the server's business."""
 
@@ -43,13 +46,20 @@ class ScriptRoutes:
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request; every error becomes a response."""
         try:
-            response, timing = self._run(environ)
+            response, timing = self._run_current(environ)
             _check_status(response.status)
             headers = script_headers(response.headers) + timing
         except Exception as error:
             problem = problem_of(error, request_id(environ), Audience.CALLER)
             return send(environ, start_response, problem.status, list(problem.headers), problem.body)
         return send(environ, start_response, response.status, headers, response.body)
+
+    def _run_current(self, environ: Environ) -> tuple[Response, Headers]:
+        """Find the route anew when a publish landed before the run began."""
+        for _ in range(STALE_MAX):
+            with suppress(StaleRevision):
+                return self._run(environ)
+        return self._run(environ)
 
     def _run(self, environ: Environ) -> tuple[Response, Headers]:
         """Return the answer, and what the run used when the route tells it."""

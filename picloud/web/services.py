@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from picloud.engine.client import LocalExecutor
     from picloud.engine.counters import CacheCounters
     from picloud.engine.dispatcher import Dispatcher
     from picloud.publishing.publisher import Publisher
@@ -35,6 +36,8 @@ class Services(Protocol):
     def tokens(self) -> TokenRepository: ...  # noqa: D102
     @property
     def dispatcher(self) -> Dispatcher: ...  # noqa: D102
+    @property
+    def local(self) -> LocalExecutor: ...  # noqa: D102
     @property
     def publisher(self) -> Publisher: ...  # noqa: D102
     @property

@@ -20,6 +20,8 @@ QUERY_FIELDS_MAX = 1000
 READ_CHUNK_BYTES = 256 * 1024
 REQUEST_ID = "picloud.request_id"
 """The environ key under which the id is kept for the rest of the request."""
+BODY = "picloud.body"
+"""The environ key of the body, once it is read."""
 
 _CLIENT_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}", re.ASCII)
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
@@ -92,7 +94,16 @@ def header_fields(environ: Environ) -> dict[str, str]:
 
 
 def read_body(environ: Environ, limit_bytes: int) -> bytes:
-    """Return the whole body; raise `BodyTooLarge` before reading when the length is declared, else while reading."""
+    """Return the whole body, also when asked again.
+
+    Raises `BodyTooLarge` before reading when the length is declared, else while reading.
+    """
+    if BODY not in environ:
+        environ[BODY] = _read(environ, limit_bytes)
+    return bytes(environ[BODY])
+
+
+def _read(environ: Environ, limit_bytes: int) -> bytes:
     declared = environ.get("CONTENT_LENGTH")
     if declared:
         return _read_declared(environ, _length(declared), limit_bytes)

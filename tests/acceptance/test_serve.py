@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
-from threading import Event
 from time import monotonic
 
 import httpx
 import psutil
 import pytest
 
-PICLOUD = [sys.executable, "-m", "picloud"]
-DEADLINE_S = 60
+from picloud.testing.processes import wait_until
+from tests.acceptance.conftest import DEADLINE_S, Served, notebook, picloud
 
 CELLS = [
     '%%module greet\nlocal M = {}\nfunction M.hello(name) return "Hello, " .. name end\nreturn M',
@@ -28,108 +25,6 @@ CELLS = [
     "%%endpoint echo POST /echo\nreturn { size = #request.body, headers = request.headers }",
     "%%endpoint fail GET /fail\nerror('secret of the script')",
 ]
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline, pause = monotonic() + DEADLINE_S, Event()
-    while not condition():
-        assert monotonic() < deadline, "the condition did not come true"
-        pause.wait(0.05)
-
-
-def notebook(folder: Path, *cells: str) -> Path:
-    content = {
-        "nbformat": 4,
-        "nbformat_minor": 5,
-        "metadata": {},
-        "cells": [
-            {"cell_type": "code", "metadata": {}, "execution_count": None, "outputs": [], "source": cell}
-            for cell in cells
-        ],
-    }
-    path = folder / "nb.ipynb"
-    path.write_text(json.dumps(content))
-    return path
-
-
-def picloud(environment: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*PICLOUD, *arguments], env=environment, capture_output=True, text=True, timeout=DEADLINE_S, check=False
-    )
-
-
-@dataclass(frozen=True)
-class Served:
-    process: subprocess.Popen[str]
-    url: str
-
-    @property
-    def address(self) -> tuple[str, int]:
-        url = httpx.URL(self.url)
-        assert url.port
-        return url.host, url.port
-
-    def workers(self) -> list[psutil.Process]:
-        children: list[psutil.Process] = psutil.Process(self.process.pid).children()
-        return children
-
-    def raw(self, request: bytes) -> bytes:
-        """Send bytes and return all that comes back until the server closes."""
-        with closing(socket.create_connection(self.address, timeout=DEADLINE_S)) as connection:
-            connection.sendall(request)
-            return b"".join(iter(lambda: connection.recv(65536), b""))
-
-    def answers(self) -> bool:
-        try:
-            return httpx.get(f"{self.url}/healthz", timeout=5).status_code == 200
-        except httpx.TransportError:
-            return False
-
-    def refuses(self) -> bool:
-        try:
-            socket.create_connection(self.address, timeout=5).close()
-        except ConnectionRefusedError:
-            return True
-        return False
-
-
-@pytest.fixture
-def environment(database_url: str, tmp_path: Path) -> dict[str, str]:
-    settings = {
-        "PICLOUD_HOME": str(tmp_path / "home"),
-        "PICLOUD_DATABASE_URL": database_url,
-        "PICLOUD_BODY_MAX_MB": "1",
-        "HTTP_PROXY": "http://proxy.internal:3128",
-    }
-    return {name: value for name, value in os.environ.items() if not name.startswith("PICLOUD_")} | settings
-
-
-@pytest.fixture
-def serve(environment: dict[str, str], tmp_path: Path) -> Iterator[Callable[..., Served]]:
-    started: list[subprocess.Popen[str]] = []
-
-    def start(*options: str) -> Served:
-        log = (tmp_path / f"serve-{len(started)}.log").open("w")
-        with log:
-            process = subprocess.Popen(
-                [*PICLOUD, "serve", "--port", "0", *options],
-                env=environment,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-            )
-        started.append(process)
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        assert line.startswith("PiCloud answers on http://"), Path(log.name).read_text()
-        return Served(process, line.split()[-1])
-
-    yield start
-    for process in started:
-        process.terminate()
-        process.wait(DEADLINE_S)
-        assert process.stdout is not None
-        process.stdout.close()
 
 
 @pytest.fixture
@@ -220,7 +115,7 @@ def test_sigterm_lets_requests_in_flight_finish(served: Served) -> None:
         )
         assert connection.recv(65536).startswith(b"HTTP/1.1 100 ")  # the application reads the body now
         served.process.send_signal(signal.SIGTERM)
-        until(served.refuses)
+        wait_until(served.refuses)
         connection.sendall(b"hello")
         answer = b"".join(iter(lambda: connection.recv(65536), b""))
     assert answer.startswith(b"HTTP/1.1 200 ")
@@ -231,7 +126,7 @@ def test_sigterm_lets_requests_in_flight_finish(served: Served) -> None:
 def test_a_killed_worker_is_replaced(served: Served) -> None:
     [worker] = served.workers()
     worker.kill()
-    until(lambda: any(other.pid != worker.pid for other in served.workers()) and served.answers())
+    wait_until(lambda: any(other.pid != worker.pid for other in served.workers()) and served.answers())
 
 
 def test_no_worker_outlives_a_killed_server(serve: Callable[..., Served]) -> None:
@@ -328,6 +223,6 @@ def test_a_worker_that_holds_pythons_lock_is_replaced(environment: dict[str, str
         [worker] = served.workers()
         with closing(socket.create_connection(served.address, timeout=DEADLINE_S)) as held:
             held.sendall(b"GET /hold HTTP/1.1\r\nHost: x\r\n\r\n")
-            until(lambda: worker.pid not in [other.pid for other in served.workers()])
-        until(served.answers)
+            wait_until(lambda: worker.pid not in [other.pid for other in served.workers()])
+        wait_until(served.answers)
         process.terminate()
