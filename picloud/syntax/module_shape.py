@@ -78,11 +78,11 @@ class _Shape:
             else:
                 self._field(name)
         if len(names) == len(values):
-            self._tables.update(
-                text(n)
-                for n, v in zip(names, values, strict=True)
-                if n.type == "identifier" and v.type == "table_constructor"
-            )
+            given = [(text(n), v.type) for n, v in zip(names, values, strict=True) if n.type == "identifier"]
+            others = {
+                name for name, kind in given if kind != "table_constructor"
+            }  # either, if given twice
+            self._tables.update(name for name, _ in given if name not in others)
 
     def _export(self, name: Node) -> None:
         if text(name) in ("_ENV", "_G"):

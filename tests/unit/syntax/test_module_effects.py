@@ -92,6 +92,7 @@ def load() -> Any:
 
 @settings(max_examples=500, deadline=None)
 @example("local M = {}\nlocal M = string\nM.f = 1")
+@example("N, N = M, {}\nN.f = 1")
 @example("local M = {}\nM, N = string\nM.f = 1")
 @example("local M, N = {}\nN.f = 1")
 @example("local M = {}\nlocal function M() end\nM.f = 1")
