@@ -213,11 +213,11 @@ def _module_calls(state: LuaState, resolver: Resolver) -> HostCalls:
 
     def source(version: bytes, _name: bytes) -> tuple[Scalar, ...]:
         linked = resolver.used[version]
-        _check_again(linked)
+        constant = _check_again(linked)
         _log.debug("Compiling %s", linked.script.name, extra={"action": "compile"})
         text = linked.script.source.encode()
         dropped = state.add_chunk(version, len(text))
-        return (text,) if dropped is None else (text, dropped)
+        return (text, constant) if dropped is None else (text, constant, dropped)
 
     def compiled() -> tuple[Scalar, ...]:
         state.chunk_compiled()
@@ -226,14 +226,18 @@ def _module_calls(state: LuaState, resolver: Resolver) -> HostCalls:
     return {b"resolve": resolve, b"source": source, b"compiled": compiled}
 
 
-def _check_again(linked: LinkedScript) -> None:
-    """Refuse a module that was written to the database behind PiCloud's back; once per compilation."""
+def _check_again(linked: LinkedScript) -> bool:
+    """Refuse a module that was written to the database behind PiCloud's back; tell whether it is a data module.
+
+    Once per compilation.
+    """
     script = linked.script
-    if script.kind is ScriptKind.MODULE:
-        try:
-            check_source(script.name, script.kind, script.source)
-        except InvalidScript as error:
-            raise InvalidModule(error.message) from error
+    if script.kind is not ScriptKind.MODULE:
+        return False
+    try:
+        return check_source(script.name, script.kind, script.source).constant
+    except InvalidScript as error:
+        raise InvalidModule(error.message) from error
 
 
 def _emit(app: App, script: LinkedScript, run_id: str, write: Write | None) -> Emit:

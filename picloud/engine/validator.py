@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from picloud.errors import Diagnostic, InvalidScript
 from picloud.lua.compiler import syntax_error
 from picloud.model.script import SOURCE_MAX_BYTES, Script, ScriptKind, check_script_name
+from picloud.syntax.constant import is_constant
 from picloud.syntax.imports import find_imports
 from picloud.syntax.module_shape import check_module_shape
 from picloud.syntax.tree import parse
@@ -20,6 +21,8 @@ class ValidatedScript:
     """Modules it requires, in order of first use."""
     exports: tuple[str, ...]
     """What a module sets at its top level; empty for an endpoint."""
+    constant: bool
+    """Whether it is a data module: loaded once, shared between runs, read-only."""
 
 
 def check_script(script: Script) -> ValidatedScript:
@@ -45,9 +48,11 @@ def check_source(name: str, kind: ScriptKind, source: str) -> ValidatedScript:
     root = parse(source)
     imports, wrong = find_imports(root)
     exports: tuple[str, ...] = ()
+    constant = False
     if kind is ScriptKind.MODULE:
         exports, shape = check_module_shape(root)
+        constant = is_constant(root)
         wrong += shape
     if wrong:
         raise InvalidScript(name, tuple(sorted(wrong, key=lambda d: (d.line, d.column))))
-    return ValidatedScript(imports, exports)
+    return ValidatedScript(imports, exports, constant)

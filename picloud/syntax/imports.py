@@ -14,7 +14,7 @@ def find_imports(root: Node) -> tuple[tuple[str, ...], tuple[Diagnostic, ...]]:
     names: dict[str, None] = {}
     wrong: list[Diagnostic] = []
     for node in walk(root):
-        if node.type != "identifier" or node.text != b"require" or _is_field(node):
+        if node.type != "identifier" or node.text != b"require" or is_field(node):
             continue
         name = required_name(node.parent) if node.parent is not None else None
         if name is None:
@@ -66,7 +66,8 @@ def diagnostic(node: Node, message: str) -> Diagnostic:
     return Diagnostic(node.start_point.row + 1, node.start_point.column + 1, message)
 
 
-def _is_field(node: Node) -> bool:
+def is_field(node: Node) -> bool:
+    """Tell whether an identifier names a field, not a variable."""
     parent = node.parent
     if parent is None:
         return False

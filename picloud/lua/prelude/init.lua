@@ -44,7 +44,8 @@ local function part(name, ...)
 end
 
 LIMIT, trip, watch = part("interrupt", is_tripped, count)
-local json = part("json", fail)
-local new_environment, copy = part("sandbox", LIMIT, trip, watch, part("pattern", watch))
+local freeze, raw = part("frozen")
+local json = part("json", fail, raw)
+local new_environment, copy = part("sandbox", LIMIT, trip, watch, raw, part("pattern", watch))
 json.reset()
-return part("run", host, new_environment, copy, json, fail, details_of, LIMIT, DEPTH_MAX, RESPONSE_MAX), trip
+return part("run", host, new_environment, copy, freeze, raw, json, fail, details_of, LIMIT, DEPTH_MAX, RESPONSE_MAX), trip

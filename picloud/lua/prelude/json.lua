@@ -1,6 +1,6 @@
 -- JSON (RFC 8259) for scripts and for values that cross the bridge: only strings cross, so the limits of the run hold here too.
--- Given: fail(code, message), which raises an error object. Returns the codec; `reset` starts a run with its own null and array marks.
-local fail = ...
+-- Given: fail(code, message), which raises an error object; what gives the table behind a read-only one. Returns the codec; `reset` starts a run with its own null and array marks.
+local fail, raw = ...
 
 local byte, char, find, format, gsub, sub = string.byte, string.char, string.find, string.format, string.gsub, string.sub
 local concat, sort = table.concat, table.sort
@@ -107,8 +107,10 @@ local function encode_table(t, out, depth, path, indent)
   if depth > DEPTH_MAX then
     fail("invalid_value", where(path) .. " is nested more than " .. DEPTH_MAX .. " levels deep, or contains itself")
   end
+  local meta = getmetatable(t)
+  if meta and meta ~= array_mark then t = raw(t) or t end
   local n = rawlen(t)
-  if getmetatable(t) == array_mark then
+  if meta == array_mark then
     for key in next, t do
       if mathtype(key) ~= "integer" or key < 1 or key > n then
         fail("invalid_value", where(path) .. " is an array with the key " .. sub(tostring(key), 1, 40))

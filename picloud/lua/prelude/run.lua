@@ -1,7 +1,7 @@
 -- One run at a time per state: its environment, its modules, its request, its answer.
--- Given: host(operation, ...) -> ok, ...; the sandbox; the codec; fail; what tells error objects; LIMIT; the limits of imports and answers.
+-- Given: host(operation, ...) -> ok, ...; the sandbox; read-only tables; the codec; fail; what tells error objects; LIMIT; the limits of imports and answers.
 -- Only strings, numbers and booleans cross to the host, so the host never touches a table that Lua may move or free.
-local host, new_environment, copy, json, fail, details_of, LIMIT, DEPTH_MAX, RESPONSE_MAX = ...
+local host, new_environment, copy, freeze, raw, json, fail, details_of, LIMIT, DEPTH_MAX, RESPONSE_MAX = ...
 
 local OUT_OF_MEMORY = "not enough memory"
 local pcall, xpcall, load, error, type, next, select, tostring, tonumber = pcall, xpcall, load, error, type, next, select, tostring, tonumber
@@ -11,6 +11,7 @@ local concat, sort, find, format, gsub, gmatch, lower, match, sub = table.concat
 local char, utf8len, mathtype, randomseed = string.char, utf8.len, math.type, math.randomseed
 
 local chunks = {} -- version -> factory(env) -> function
+local is_data, shared = {}, {} -- version -> true for a data module; its value, once loaded, for all runs to come
 local loaded, mains, namespaces -- of the current run
 local quiet -- true once the run has logged all it may: further lines are dropped without a call
 local HOST_SOURCE = "=picloud"
@@ -92,9 +93,10 @@ end
 local function factory_of(version, name)
   local factory = chunks[version]
   if factory then return factory end
-  local source, dropped = host("source", version, name)
-  if dropped then chunks[dropped] = nil end
+  local source, constant, dropped = host("source", version, name)
+  if dropped then chunks[dropped], is_data[dropped], shared[dropped] = nil, nil, nil end
   factory = compile(version, name, source)
+  is_data[version] = constant
   host("compiled")
   return factory
 end
@@ -106,6 +108,16 @@ local function exports_of(own, result)
   local exports = {}
   for name, value in next, own do exports[name] = value end
   return exports
+end
+
+local function load_module(chain, name, version)
+  local env = environment({ name = name, version = version, module = true, parent = chain, depth = chain.depth + 1 })
+  local main = factory_of(version, name)(env)
+  mains[main] = true
+  local exports = exports_of(env, main())
+  if not is_data[version] then return exports end
+  shared[version], chunks[version] = freeze(exports), nil
+  return shared[version]
 end
 
 local function require_from(chain)
@@ -131,10 +143,8 @@ local function require_from(chain)
       fail("import_too_deep", "more than " .. DEPTH_MAX .. " levels of modules: " .. concat(forward, " -> "))
     end
     local version = host("resolve", name, chain.version)
-    local env = environment({ name = name, version = version, module = true, parent = chain, depth = chain.depth + 1 })
-    local main = factory_of(version, name)(env)
-    mains[main] = true
-    local exports = exports_of(env, main())
+    local exports = shared[version]
+    if exports == nil then exports = load_module(chain, name, version) end
     loaded[name] = exports
     return exports
   end
@@ -273,6 +283,7 @@ end
 
 local function header_lines(headers)
   if headers == nil then return "", nil end
+  headers = raw(headers) or headers
   local lines, kind, n, size = {}, nil, 0, 0
   for name, value in next, headers do
     if type(name) ~= "string" or not find(name, "^[%w!#$%%&'*+.^_`|~-]+$") then
@@ -362,6 +373,7 @@ end
 local function same(a, b, depth)
   if rawequal(a, b) or (type(a) == type(b) and type(a) ~= "table" and a == b) then return true end
   if type(a) ~= "table" or type(b) ~= "table" or depth > 50 then return false end
+  a, b = raw(a) or a, raw(b) or b
   for key, value in next, a do if not same(value, rawget(b, key), depth + 1) then return false end end
   for key in next, b do if rawget(a, key) == nil then return false end end
   return true
@@ -385,7 +397,7 @@ local checks = {
   contains = { function(value, item)
     if type(value) == "string" then return (value):find(item, 1, true) ~= nil end
     if type(value) ~= "table" then return false end
-    for _, other in next, value do if same(other, item, 1) then return true end end
+    for _, other in next, raw(value) or value do if same(other, item, 1) then return true end end
     return false
   end, "to contain" },
 }
@@ -459,6 +471,7 @@ end
 local session
 
 local function tree(value, indent, seen, out)
+  value = raw(value) or value
   if type(value) == "string" then out[#out + 1] = format("%q", value):gsub("\\\n", "\\n") return end
   if type(value) ~= "table" or seen[value] or #indent > 20 or #out > 2000 then
     out[#out + 1] = type(value) == "table" and (seen[value] and "(seen above)" or "{...}") or tostring(value)

@@ -1,7 +1,8 @@
 -- The functions scripts get, made so that no call in C runs long and no error of a limit is caught.
--- Given: what interrupt.lua makes (the memory error is Lua's own string), and the pattern functions.
+-- Given: what interrupt.lua makes (the memory error is Lua's own string), what gives the table behind a read-only one, and
+-- the pattern functions.
 -- Returns new_environment() -> a table of fresh copies (nothing is shared between runs), and the function that copies a table.
-local LIMIT, trip, watch, find, match, gmatch, gsub = ...
+local LIMIT, trip, watch, raw, find, match, gmatch, gsub = ...
 local OUT_OF_MEMORY = "not enough memory"
 
 local pcall, xpcall, error, load, select, type, next = pcall, xpcall, error, load, select, type, next
@@ -91,6 +92,25 @@ local function safe_setmetatable(t, meta)
     error("setmetatable: __gc is not available to scripts; use a local with <close>", 2)
   end
   return setmetatable(t, meta)
+end
+
+-- what goes past metatables sees a read-only table as it looks, and does not change it ------------------------------------
+
+local function safe_next(t, ...)
+  return next(raw(t) or t, ...)
+end
+
+local function safe_rawget(t, ...)
+  return rawget(raw(t) or t, ...)
+end
+
+local function safe_rawlen(v)
+  return rawlen(raw(v) or v)
+end
+
+local function safe_rawset(t, ...)
+  if raw(t) then t[1] = nil end -- for its message
+  return rawset(t, ...)
 end
 
 -- strings ---------------------------------------------------------------------------------------------------------
@@ -236,8 +256,9 @@ utf8_functions.len = watched(utf8.len)
 local os_functions = { clock = os.clock, date = os.date, difftime = os.difftime, time = os.time }
 
 local base_functions = {
-  _VERSION = _VERSION, assert = assert, error = error, getmetatable = _G.getmetatable, ipairs = ipairs, next = next,
-  pairs = pairs, pcall = safe_pcall, rawequal = rawequal, rawget = rawget, rawlen = rawlen, rawset = rawset,
+  _VERSION = _VERSION, assert = assert, error = error, getmetatable = _G.getmetatable, ipairs = ipairs, next = safe_next,
+  pairs = pairs, pcall = safe_pcall, rawequal = rawequal, rawget = safe_rawget, rawlen = safe_rawlen,
+  rawset = safe_rawset,
   select = select, setmetatable = safe_setmetatable, tonumber = tonumber, tostring = tostring, type = type,
   xpcall = safe_xpcall,
 }

@@ -64,7 +64,8 @@ class Both:
             return safe.compile(source)
 
         limit, trip, watch = part("interrupt.lua")(None, None)
-        new_environment, _ = part("sandbox.lua")(limit, trip, watch, *part("pattern.lua")(watch))
+        _, raw = part("frozen.lua")()
+        new_environment, _ = part("sandbox.lua")(limit, trip, watch, raw, *part("pattern.lua")(watch))
         self._safe = safe.compile(RUNNER)(load, new_environment())
 
     def outcomes(self, text: str, *arguments: object) -> tuple[bytes, bytes]:

@@ -86,8 +86,11 @@ INVALID = (
 @pytest.fixture(scope="module")
 def round_trip() -> Any:
     runtime = lupa.lua54.LuaRuntime(encoding=None, unpack_returned_tuples=True)
-    source = resources.files("picloud.lua").joinpath("prelude", "json.lua").read_bytes()
-    return runtime.compile(SETUP)(runtime.compile(source)(runtime.execute(FAIL)))
+    frozen, source = (
+        resources.files("picloud.lua").joinpath("prelude", name).read_bytes() for name in ("frozen.lua", "json.lua")
+    )
+    _, raw = runtime.compile(frozen)()
+    return runtime.compile(SETUP)(runtime.compile(source)(runtime.execute(FAIL), raw))
 
 
 @given(documents)
