@@ -32,9 +32,10 @@ def delete_script(name: str) -> Edit:
     """Remove the script; refuse while routes lead to it or scripts require it."""
 
     def edit(manifest: Manifest) -> Manifest:
-        find_script(manifest, name)
+        script = find_script(manifest, name)
         _refuse_routes(manifest, name, "be deleted")
-        _refuse_importers(manifest, name, "be deleted", "Change or delete them first.")
+        if script.kind is ScriptKind.MODULE:  # nothing can require an endpoint
+            _refuse_importers(manifest, name, "be deleted", "Change or delete them first.")
         return replace(manifest, scripts=tuple(s for s in manifest.scripts if s.name != name))
 
     return edit

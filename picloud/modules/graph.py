@@ -41,7 +41,10 @@ class ImportGraph:
         return self.kinds.get(name) is ScriptKind.MODULE
 
     def importers(self, names: Iterable[str]) -> frozenset[str]:
-        """Return the other scripts that require one of these names at any distance; the names need not exist."""
+        """Return the other scripts that require one of these names at any distance; the names need not exist.
+
+        A path goes through modules only: nothing can require an endpoint.
+        """
         by_import: dict[str, list[str]] = {}
         for name, imports in self.imports.items():
             for required in imports:
@@ -51,7 +54,7 @@ class ImportGraph:
         while pending:
             found = [name for name in by_import.get(pending.pop(), ()) if name not in reached]
             reached.update(found)
-            pending.extend(found)
+            pending.extend(name for name in found if self.has_module(name))
         return frozenset(reached - start)
 
     def reach(self, names: Iterable[str]) -> frozenset[str]:
@@ -67,7 +70,7 @@ class ImportGraph:
         """Return the part that reaches a script, itself included: its blast radius. Raises `NotFound`."""
         if name not in self.kinds:
             raise NotFound(f"The app has no script {name[:80]!r}.")
-        kept = self.importers([name]) | {name}
+        kept = (self.importers([name]) if self.has_module(name) else frozenset()) | {name}
         inside = {script: tuple(i for i in imports if i in kept) for script, imports in self.imports.items()}
         tests = {test: tuple(i for i in imports if i in kept) for test, imports in self.tests.items()}
         return ImportGraph(

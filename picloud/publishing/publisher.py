@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from picloud.engine.executor import Executor
 from picloud.engine.testing import TestResult, run_test
 from picloud.engine.validator import check_script, check_source
 from picloud.errors import Conflict, InvalidInput, NotFound, TestsFailed
 from picloud.model.app import App, check_app_name, unpublished
-from picloud.model.release import Manifest, Release
+from picloud.model.release import Manifest, Release, TestSource
 from picloud.model.route import check_route
 from picloud.model.script import LinkedScript, ScriptKind
 from picloud.modules.graph import ImportGraph
 from picloud.modules.source import Snapshot
 from picloud.storage.apps import AppRepository, create_app
 from picloud.storage.database import Database
-from picloud.storage.live import lock_app, read_live, replace_live
-from picloud.storage.releases import ReleaseRepository, add_release
+from picloud.storage.live import LiveApp, lock_app, read_live, replace_live
+from picloud.storage.releases import ReleaseRepository, add_release, latest_release
 
 MESSAGE_MAX = 2000
 
@@ -64,7 +64,13 @@ class Publisher:
 
     def live(self, app_name: str) -> Manifest:
         """Return what is live, tests included. A missing app counts as empty."""
-        return self._live(app_name)[1]
+        _, live, tests = self._read(app_name)
+        return Manifest(tuple(linked.script for linked in live.scripts), live.routes, tests)
+
+    def graph(self, app_name: str) -> ImportGraph:
+        """Return who requires whom in what is live. A missing app counts as empty."""
+        _, live, tests = self._read(app_name)
+        return ImportGraph.of({linked.script.name: linked for linked in live.scripts}, live.routes, tests)
 
     def plan(self, app_name: str, manifest: Manifest) -> Plan:
         """Return what publishing would do; raises `InvalidInput` as `publish` does. A missing app counts as empty."""
@@ -125,18 +131,19 @@ class Publisher:
         return Published(release, plan, app is None, tests)
 
     def _live(self, app_name: str) -> tuple[App | None, Manifest]:
+        app, live, tests = self._read(app_name)
+        return app, Manifest(tuple(linked.script for linked in live.scripts), live.routes, tests)
+
+    def _read(self, app_name: str) -> tuple[App | None, LiveApp, tuple[TestSource, ...]]:
+        """Return the app with what is live and its tests, all of one revision; None and nothing for no app."""
         try:
             app = self._apps.get(app_name)
         except NotFound:
-            return None, Manifest()
+            return None, LiveApp(0, (), ()), ()
         with self._database.connection() as connection:
-            live = read_live(connection, app.id)
-        latest = self._releases.latest(app.id)
-        tests = latest.manifest.tests if latest else ()
-        return (
-            App(app.id, app.name, live.revision, app.created_at),
-            Manifest(tuple(linked.script for linked in live.scripts), live.routes, tests),
-        )
+            live = read_live(connection, app.id)  # whose lock on the app's row keeps publishes out until the end
+            latest = latest_release(connection, app.id)
+        return replace(app, revision=live.revision), live, latest.manifest.tests if latest else ()
 
     def _test(
         self, app: App | None, app_name: str, manifest: Manifest, linked: dict[str, LinkedScript]

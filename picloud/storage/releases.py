@@ -56,7 +56,12 @@ class ReleaseRepository:
     def latest(self, app_id: AppId) -> Release | None:
         """Return the newest release, None before the first publish."""
         with self._database.connection() as connection:
-            return _read(connection, app_id, None)
+            return latest_release(connection, app_id)
+
+
+def latest_release(connection: psycopg.Connection, app_id: AppId) -> Release | None:
+    """Return the newest release in the caller's transaction, None before the first publish."""
+    return _read(connection, app_id, None)
 
 
 def add_release(

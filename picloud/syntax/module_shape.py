@@ -79,9 +79,7 @@ class _Shape:
                 self._field(name)
         if len(names) == len(values):
             given = [(text(n), v.type) for n, v in zip(names, values, strict=True) if n.type == "identifier"]
-            others = {
-                name for name, kind in given if kind != "table_constructor"
-            }  # either, if given twice
+            others = {name for name, kind in given if kind != "table_constructor"}  # either, if given twice
             self._tables.update(name for name, _ in given if name not in others)
 
     def _export(self, name: Node) -> None:

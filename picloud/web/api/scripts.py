@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from picloud.admin import edits
 from picloud.model.release import Manifest
-from picloud.modules.graph import ImportGraph
 from picloud.web.api.models import (
     GraphQuery,
     GraphView,
@@ -52,10 +51,7 @@ def rename_script(call: Call, body: RenameBody) -> PublishedView:
 
 def get_graph(call: Call, query: GraphQuery) -> GraphView:
     """Return the live import graph, or the part of it that reaches one script."""
-    app = call.app()
-    live, latest = call.services.live.read(app.id), call.services.releases.latest(app.id)
-    scripts = {linked.script.name: linked for linked in live.scripts}
-    graph = ImportGraph.of(scripts, live.routes, latest.manifest.tests if latest else ())
+    graph = call.services.publisher.graph(call.app().name)
     return GraphView.of(graph if query.reaching is None else graph.reaching(query.reaching))
 
 

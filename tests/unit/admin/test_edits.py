@@ -70,6 +70,12 @@ def test_a_module_is_not_deleted_while_scripts_require_it() -> None:
     assert delete_script("greet")(delete_script("later")(manifest)).scripts == (HELLO,)
 
 
+def test_an_endpoint_is_deleted_though_a_script_names_it_in_vain() -> None:
+    manifest = put_script(Script("vain", ScriptKind.MODULE, "local lost = require('lost') return {}"))(LIVE)
+    lost = Script("lost", ScriptKind.ENDPOINT, "return 1")
+    assert delete_script("lost")(put_script(lost)(manifest)) == manifest
+
+
 def test_a_module_that_requires_itself_can_be_deleted() -> None:
     narcissus = Script("narcissus", ScriptKind.MODULE, "local me = require('narcissus') return {}")
     assert delete_script("narcissus")(put_script(narcissus)(LIVE)) == LIVE

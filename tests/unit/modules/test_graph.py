@@ -72,6 +72,22 @@ def test_an_endpoint_is_no_module() -> None:
     assert (APP.has_module("e"), APP.has_module("left")) == (False, True)
 
 
+def test_what_requires_an_endpoint_finds_nothing_and_so_is_not_reached_through_it() -> None:
+    graph = graph_of(
+        {("top", "e"), ("over", "top"), ("e", "base")},
+        kinds={"e": ScriptKind.ENDPOINT},
+        tests=(TestSource("t", "require('e')"),),
+    )
+    assert graph.reaching("e").kinds.keys() == {"e"}
+    assert graph.reaching("base").kinds.keys() == {"base", "e"}
+    assert graph.reach(["e"]) == {
+        "module top",
+        "module over",
+        "endpoint e",
+        "test t",
+    }  # a kind that changed breaks them
+
+
 @given(edges, st.frozensets(st.sampled_from(NAMES)))
 def test_importers_are_those_from_which_a_path_leads_to_a_name(
     pairs: frozenset[tuple[str, str]], names: frozenset[str]
