@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 
 from picloud.auth.instance import ensure_instance_token
@@ -13,10 +13,13 @@ from picloud.engine.dispatcher import Dispatcher, Snapshots
 from picloud.engine.executor import Executor, Observe
 from picloud.engine.interactive import Interactive
 from picloud.engine.turns import Turns
+from picloud.errors import Conflict
 from picloud.lua.limits import Limits, RunLimits, StateLimits
+from picloud.model.app import App
 from picloud.publishing.publisher import Publisher
 from picloud.settings import Settings
 from picloud.storage.apps import AppRepository
+from picloud.storage.data import DataSession, open_runs_database
 from picloud.storage.database import Database
 from picloud.storage.live import LiveRepository
 from picloud.storage.prepare import prepared
@@ -30,6 +33,8 @@ class Platform:
 
     settings: Settings
     database: Database
+    runs: Database
+    """For runs: what of it they see is their app's."""
     apps: AppRepository
     live: LiveRepository
     releases: ReleaseRepository
@@ -47,7 +52,19 @@ class Platform:
 
         `write` gets what scripts print, `observe` the report of every run.
         """
-        return Interactive(self.snapshots.current, Executor(limits_of(self.settings)), app_name, write, observe)
+
+        def data(app: App, discard: bool) -> DataSession:
+            if not app.is_stored and not discard:
+                app = self._stored(app.name)
+                write(f"The app {app.name} exists now, since a script used its data.\n")
+            return DataSession(self.runs, app, discard=discard)
+
+        return Interactive(self.snapshots.current, Executor(limits_of(self.settings), data), app_name, write, observe)
+
+    def _stored(self, app_name: str) -> App:
+        with suppress(Conflict):  # somebody else made it at this moment
+            self.apps.create(app_name)
+        return self.apps.get(app_name)
 
 
 def limits_of(settings: Settings) -> Limits:
@@ -76,11 +93,18 @@ def open_platform(settings: Settings) -> Iterator[Platform]:
     with prepared(settings) as conninfo:
         database = Database(conninfo, pool_size=settings.database_pool_size, timeout_s=settings.database_timeout_s)
         database.open()
+        runs = open_runs_database(
+            conninfo,
+            pool_size=settings.database_pool_size,
+            timeout_s=settings.database_timeout_s,
+            statement_timeout_s=settings.run_timeout_s,
+        )
         try:
             token = ensure_instance_token(settings.home, TokenRepository(database))
             with _remote(settings, token) as remote:
-                yield _assemble(settings, database, remote)
+                yield _assemble(settings, database, runs, remote)
         finally:
+            runs.close()
             database.close()
 
 
@@ -104,14 +128,15 @@ def _remote(settings: Settings, token: str) -> Iterator[ExecutorClient | None]:
         yield remote
 
 
-def _assemble(settings: Settings, database: Database, remote: ExecutorClient | None) -> Platform:
+def _assemble(settings: Settings, database: Database, runs: Database, remote: ExecutorClient | None) -> Platform:
     apps, live, releases = AppRepository(database), LiveRepository(database), ReleaseRepository(database)
-    executor = Executor(limits_of(settings))
+    executor = Executor(limits_of(settings), lambda app, discard: DataSession(runs, app, discard=discard))
     snapshots = Snapshots(apps, live, capacity=settings.script_cache_size)
     local = LocalExecutor(snapshots.at, executor, Turns(settings.threads))
     return Platform(
         settings=settings,
         database=database,
+        runs=runs,
         apps=apps,
         live=live,
         releases=releases,

@@ -5,23 +5,28 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
+from picloud.engine.binding import calls, library
 from picloud.engine.counters import CacheCounters
 from picloud.engine.log import Emit, RunLog, Write, to_logging, to_text
 from picloud.engine.outcome import error_of, response_of
 from picloud.engine.validator import check_source
 from picloud.errors import InvalidModule, InvalidScript
 from picloud.lua.limits import Limits, RunLimits
-from picloud.lua.state import HostCall, HostCalls, LuaState, Scalar
+from picloud.lua.state import HostCall, HostCalls, LuaState, Scalar, SdkCall
 from picloud.model.app import App, AppId
 from picloud.model.http import Request, Response
 from picloud.model.run import RunReport
 from picloud.model.script import LinkedScript, ScriptKind
 from picloud.modules.resolver import Resolver
 from picloud.modules.source import ScriptSource
+from picloud.sdk.run import Run
+from picloud.sdk.spec import Phase
+from picloud.storage.data import OpenSession
 
 RUNS_PER_STATE: Final = 1000
 """A state is replaced after so many runs, so that what Lua or lupa might leak stays small."""
@@ -41,8 +46,10 @@ Observe = Callable[[RunReport], None]
 class Executor:
     """Runs scripts within limits, in any number of threads."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, data: OpenSession | None = None) -> None:
+        """Take the limits, and what opens the data of an app; None where there is no database."""
         self.limits = limits
+        self._data = data
         self._idle: dict[AppId, list[LuaState]] = {}
         self._idle_count = 0
         self._running: set[LuaState] = set()
@@ -53,10 +60,12 @@ class Executor:
     def endpoint(
         self, app: App, script: LinkedScript, source: ScriptSource, request: Request, params: Mapping[str, str],
         *, timeout_s: float | None = None, write: Write | None = None, observe: Observe | None = None,
+        run: Run | None = None,
     ) -> Response:  # fmt: skip
         """Answer one request; raises `ScriptError`, `PlatformError`, or `InvalidInput` for a body that is not JSON.
 
-        `timeout_s` shortens the limit. `write` gets what the script prints; None: the log.
+        `timeout_s` shortens the limit. `write` gets what the script prints; None: the log. `run` is that of a test
+        which makes the request, so that both have one clock and one transaction; None: one of its own.
         """
         limits = self.limits.run
         if timeout_s is not None:
@@ -66,48 +75,54 @@ class Executor:
         for pairs in (params.items(), query, headers.items()):
             for pair in pairs:
                 flat.extend(pair)
-        with self._borrow(app.id) as state:
+        with self._borrow(app.id) as state, self._part_of(run, app, Phase.ENDPOINT) as run:
             values = self._script(
                 state, app, b"endpoint", script, source,
                 request.method, request.path, request.id, app.name, request.principal or False, request.body,
                 len(params), len(query), len(headers), *flat,
-                limits=limits, calls={}, emit=_emit(app, script, request.id, write), observe=observe,
+                limits=limits, sdk=partial(_call, run), emit=_emit(app, script, request.id, write), observe=observe,
             )  # fmt: skip
         return response_of(values)
 
     def test(
-        self, app: App, script: LinkedScript, source: ScriptSource, call: HostCall,
+        self, app: App, script: LinkedScript, source: ScriptSource, call: Callable[..., tuple[Scalar, ...]],
         *, write: Write | None = None, observe: Observe | None = None,
     ) -> int:  # fmt: skip
         """Run one test; return how many assertions it made, raise `ScriptError` when one failed.
 
-        `call` also gets the seconds the test has left, as its first argument.
+        `call` makes a request; its first arguments are the test's `Run` and the seconds it has left.
         """
-        with self._borrow(app.id) as state:
+        with self._borrow(app.id) as state, self._run_of(app, Phase.TEST) as run:
+
+            def sdk(operation: bytes, arguments: tuple[Any, ...]) -> tuple[Scalar | None, ...]:
+                if operation == b"call":
+                    return call(run, state.remaining_s, *arguments)
+                return _call(run, operation, arguments)
+
             values = self._script(
                 state, app, b"test", script, source,
                 limits=self.limits.run,
-                calls={b"call": lambda *arguments: call(state.remaining_s, *arguments)},
+                sdk=sdk,
                 emit=_emit(app, script, script.script.name, write),
                 observe=observe,
             )  # fmt: skip
         return int(values[1])
 
     def cell(
-        self, state: LuaState, name: str, text: str, source: ScriptSource, echo: HostCall,
+        self, state: LuaState, app: App, name: str, text: str, source: ScriptSource, echo: HostCall,
         *, write: Write, observe: Observe | None = None,
     ) -> None:  # fmt: skip
         """Run a scratch cell in a session's own state; `echo` gets type, text and JSON of each value it returns."""
         log = RunLog(self.limits.run, to_text(write))
         operations = {b"echo": echo, **log.operations, **_module_calls(state, Resolver(source))}
         self._slim(state)  # what earlier cells let go of does not count
-        with self._tracked(state):
-            self._run(state, name, b"cell", name, text,
-                      limits=self.limits.run, operations=operations, calls={}, observe=observe, label=name)  # fmt: skip
+        with self._tracked(state), self._run_of(app, Phase.CELL) as run:
+            self._run(state, name, b"cell", name, text, limits=self.limits.run, operations=operations,
+                      sdk=partial(_call, run), observe=observe, label=name)  # fmt: skip
 
     def new_state(self) -> LuaState:
         """Make a state of its own for a session."""
-        return LuaState(self.limits)
+        return LuaState(self.limits, library())
 
     def interrupt(self) -> None:
         """End everything this executor runs now, from any thread."""
@@ -119,20 +134,20 @@ class Executor:
     def _script(
         self, state: LuaState, app: App, operation: bytes, script: LinkedScript, source: ScriptSource,
         *arguments: Scalar,
-        limits: RunLimits, calls: HostCalls, emit: Emit, observe: Observe | None,
+        limits: RunLimits, sdk: SdkCall, emit: Emit, observe: Observe | None,
     ) -> tuple[Any, ...]:  # fmt: skip
         resolver = Resolver(source)
         resolver.enter(script)
         operations = {**RunLog(limits, emit).operations, **_module_calls(state, resolver)}
         return self._run(
             state, script.script.name, operation, script.key, script.script.name, *arguments,
-            limits=limits, operations=operations, calls=calls, observe=observe,
+            limits=limits, operations=operations, sdk=sdk, observe=observe,
             label=f"{app.name}/{script.script.name}", version=script.key,
         )  # fmt: skip
 
     def _run(
         self, state: LuaState, name: str, operation: bytes, *arguments: Scalar,
-        label: str, version: bytes = b"", limits: RunLimits, operations: HostCalls, calls: HostCalls,
+        label: str, version: bytes = b"", limits: RunLimits, operations: HostCalls, sdk: SdkCall,
         observe: Observe | None,
     ) -> tuple[Any, ...]:  # fmt: skip
         own: HostCalls = {b"remaining": lambda: (int(state.remaining_s * 1000),)}
@@ -143,7 +158,7 @@ class Executor:
             version=version,
             limits=limits,
             operations={**own, **operations},
-            calls=calls,
+            sdk=sdk,
         )
         report = outcome.report
         self.chunks.add(
@@ -167,12 +182,22 @@ class Executor:
             idle = self._idle.get(app_id)
             state = idle.pop() if idle else None
             self._idle_count -= state is not None
-        state = state or LuaState(self.limits)
+        state = state or self.new_state()
         try:
             with self._tracked(state):
                 yield state
         finally:
             self._give_back(app_id, state)
+
+    @contextmanager
+    def _run_of(self, app: App, phase: Phase) -> Iterator[Run]:
+        """Yield a run on an app's data, which gives back at the end what it has taken."""
+        data = self._data
+        with closing(Run(phase, data and (lambda: data(app, phase is Phase.TEST)))) as run:
+            yield run
+
+    def _part_of(self, run: Run | None, app: App, phase: Phase) -> AbstractContextManager[Run]:
+        return self._run_of(app, phase) if run is None else nullcontext(run)
 
     @contextmanager
     def _tracked(self, state: LuaState) -> Iterator[None]:
@@ -203,6 +228,10 @@ class Executor:
         if state.memory_bytes > COLLECT_ABOVE_BYTES:
             state.collect()
         return state.memory_bytes < max(COLLECT_ABOVE_BYTES, RETAINED_MAX * self.limits.state.memory_bytes)
+
+
+def _call(run: Run, operation: bytes, arguments: tuple[Any, ...]) -> tuple[Scalar | None, ...]:
+    return calls()[operation](run, arguments)
 
 
 def _module_calls(state: LuaState, resolver: Resolver) -> HostCalls:

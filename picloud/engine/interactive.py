@@ -100,7 +100,8 @@ class Interactive:
             return ()
 
         text = with_echo(source, lambda candidate: syntax_error(candidate) is None)
-        self._executor.cell(self._state, name, text, self._view()[1], echo, write=self._write, observe=self._observe)
+        app, scripts, _routes = self._view()
+        self._executor.cell(self._state, app, name, text, scripts, echo, write=self._write, observe=self._observe)
         return tuple(values)
 
     def call(

@@ -22,6 +22,7 @@ from picloud.model.release import TestSource
 from picloud.model.route import Route
 from picloud.model.script import LinkedScript, Script, ScriptKind
 from picloud.modules.source import ScriptSource
+from picloud.sdk.run import Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ class TestResult:
 def call_endpoint(
     executor: Executor, app: App, source: ScriptSource, routes: tuple[Route, ...], method: str, target: str,
     *, body: bytes = b"", headers: Mapping[str, str] | None = None, timeout_s: float | None = None,
-    write: Write | None = None, observe: Observe | None = None,
+    write: Write | None = None, observe: Observe | None = None, run: Run | None = None,
 ) -> Response:  # fmt: skip
     """Answer a request through the real router and executor, without HTTP.
 
@@ -62,7 +63,9 @@ def call_endpoint(
         headers={name.lower(): value for name, value in (headers or {}).items()},
         body=body,
     )
-    return executor.endpoint(app, script, source, request, params, timeout_s=timeout_s, write=write, observe=observe)
+    return executor.endpoint(
+        app, script, source, request, params, timeout_s=timeout_s, write=write, observe=observe, run=run
+    )
 
 
 def run_test(
@@ -71,13 +74,15 @@ def run_test(
 ) -> TestResult:  # fmt: skip
     """Run one test; a script's error is its result, `PlatformError` and `InvalidScript` are raised."""
 
-    def call(left_s: float, method: bytes, target: bytes, body: bytes, header_lines: bytes) -> tuple[Scalar, ...]:
+    def call(
+        run: Run, left_s: float, method: bytes, target: bytes, body: bytes, header_lines: bytes
+    ) -> tuple[Scalar, ...]:
         fields = header_lines.decode("utf-8", "replace").split("\n") if header_lines else []
         return _answer(
             lambda: call_endpoint(
                 executor, app, source, routes, method.decode("utf-8", "replace"), target.decode("utf-8", "replace"),
                 body=body, headers=dict(zip(fields[::2], fields[1::2], strict=True)),
-                timeout_s=left_s, write=write, observe=observe,
+                timeout_s=left_s, write=write, observe=observe, run=run,
             )
         )  # fmt: skip
 

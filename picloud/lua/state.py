@@ -25,21 +25,24 @@ from picloud.lua.watchdog import C_FUNCTIONS, COUNT_UNUSED, COUNT_WITHOUT_C, Han
 from picloud.model.run import RunReport
 
 Scalar = str | bytes | int | float | bool
-HostCall = Callable[..., tuple[Scalar, ...]]
+HostCall = Callable[..., tuple[Scalar | None, ...]]
 """Gets the scalars Lua passed (strings as bytes); returns scalars or raises a `PicloudError`, which Lua may catch."""
 HostCalls = Mapping[bytes, HostCall]
 """Host calls by the name Lua has for them."""
+SdkCall = Callable[[bytes, tuple[Any, ...]], tuple[Scalar | None, ...]]
+"""Gets the name and the scalars of a call of the SDK; otherwise like `HostCall`."""
 
 _MARGIN_BYTES: Final = 64 * 1024
 """Memory kept free when a value is handed to Lua, for what Lua itself allocates around it."""
 
-_NONE: Final[HostCalls] = {}
+_NO_OPERATIONS: Final[HostCalls] = {}
+_NO_LIBRARY: Final = b"return {}"
 _OUT_OF_MEMORY: Final = (b"error", b"memory", b"", b"", 0, b"")
 _STOPPED: Final = (b"error", b"limit", b"", b"", 0, b"")
 
 _SETUP: Final = b"""
-local init, host, sources, depth, response_bytes, names, mode, count, is_tripped = ...
-local run, trip = assert(load(init, "=picloud", "b"))(host, sources, depth, response_bytes, is_tripped, count)
+local init, host, sources, library, depth, response_bytes, names, mode, count, is_tripped = ...
+local run, trip = assert(load(init, "=picloud", "b"))(host, sources, library, depth, response_bytes, is_tripped, count)
 local gc = collectgarbage
 local address = string.format("%p", (coroutine.running()))
 debug.sethook(trip, "", count)
@@ -53,7 +56,11 @@ return run, function() gc() gc() end, address, string.format("%p", mode), table.
 @cache
 def _prelude(name: bytes) -> bytes:
     """Return a file of the prelude as bytecode: compiling it anew would be most of what a state costs."""
-    source = resources.files("picloud.lua").joinpath("prelude", f"{name.decode()}.lua").read_bytes()
+    return _bytecode(resources.files("picloud.lua").joinpath("prelude", f"{name.decode()}.lua").read_bytes())
+
+
+@cache
+def _bytecode(source: bytes) -> bytes:
     compile_ = lupa.lua54.LuaRuntime(encoding=None).eval(
         b'function(source) return string.dump(assert(load(source, "=picloud", "t"))) end'
     )
@@ -76,14 +83,16 @@ class Outcome:
 class LuaState:
     """A sandboxed Lua 5.4 state; not thread-safe, except for `interrupt`."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, library: bytes = _NO_LIBRARY) -> None:
+        """Take the limits and the Lua text that makes the namespaces of the SDK."""
         self.limits = limits
         self.runs = 0
         """Runs since the state was made."""
         self.spoilt = False
         """True once a limit ended a run: the state is thrown away then."""
         self._chunks: OrderedDict[bytes, None] = OrderedDict()
-        self._operations = self._calls = _NONE
+        self._operations = _NO_OPERATIONS
+        self._sdk: SdkCall | None = None
         self._watch: Watch | None = None
         self._lua = lupa.lua54.LuaRuntime(
             encoding=None,
@@ -94,7 +103,8 @@ class LuaState:
             max_memory=limits.state.memory_bytes,
         )
         self._run, self._collect, *addresses = self._lua.compile(_SETUP)(
-            _prelude(b"init"), self._host, _prelude, limits.run.import_depth, limits.run.response_bytes,
+            _prelude(b"init"), self._host, _prelude, _bytecode(library),
+            limits.run.import_depth, limits.run.response_bytes,
             b" ".join(NAMES), secrets.token_hex(MODE_BYTES).encode(),
             *((COUNT_UNUSED,) if C_FUNCTIONS else (COUNT_WITHOUT_C, self._is_tripped)),
         )  # fmt: skip
@@ -114,12 +124,12 @@ class LuaState:
 
     def call(
         self, operation: bytes, *arguments: Scalar,
-        label: str, version: bytes, limits: RunLimits, operations: HostCalls, calls: HostCalls,
+        label: str, version: bytes, limits: RunLimits, operations: HostCalls, sdk: SdkCall,
     ) -> Outcome:  # fmt: skip
         """Run one operation of the prelude, which begins with the compiled script `version`, if it has one.
 
         `label` is what the log calls the run.
-        `operations` are the host calls of the engine itself, `calls` those of the SDK, which the report counts.
+        `operations` are the host calls of the engine itself; all others are calls of the SDK, which the report counts.
         """
         self.runs += 1
         encoded = [argument.encode() if isinstance(argument, str) else argument for argument in arguments]
@@ -128,7 +138,7 @@ class LuaState:
         watch = watchdog.arm(
             self._handle, label, timeout_s=limits.timeout_s, cpu_s=limits.cpu_s, grace_s=limits.grace_s
         )
-        self._reset(operations, calls, limits.calls)
+        self._reset(operations, sdk, limits.calls)
         self._watch = watch
         self.use_chunk(version)
         try:
@@ -146,7 +156,7 @@ class LuaState:
         finally:
             watch.disarm()
             self._watch = None
-            self._operations = self._calls = _NONE
+            self._operations, self._sdk = _NO_OPERATIONS, None
         if not isinstance(values, tuple):
             values = (values,)
         if self._crash is not None:
@@ -162,9 +172,9 @@ class LuaState:
             self.spoilt = True
         return Outcome(values, watch.tripped, self._failure, self._report(watch))
 
-    def _reset(self, operations: HostCalls, calls: HostCalls, calls_max: int) -> None:
+    def _reset(self, operations: HostCalls, sdk: SdkCall, calls_max: int) -> None:
         self._operations = operations
-        self._calls = calls
+        self._sdk = sdk
         self._calls_left = calls_max
         self._failure: PicloudError | None = None
         self._crash: BaseException | None = None
@@ -257,7 +267,7 @@ class LuaState:
             return False, b"stop"
         try:
             call = self._operations.get(operation)
-            values = call(*arguments) if call else self._sdk_call(self._calls[operation], arguments)
+            values = call(*arguments) if call else self._sdk_call(operation, arguments)
         except PicloudError as error:
             self._failure = error
             code, message = error.code.encode(), error.message.encode("utf-8", "replace")
@@ -265,11 +275,12 @@ class LuaState:
         encoded = [value.encode() if isinstance(value, str) else value for value in values]
         return (True, *encoded) if self._fits(encoded) else (False, b"memory")
 
-    def _sdk_call(self, call: HostCall, arguments: tuple[Any, ...]) -> tuple[Scalar, ...]:
+    def _sdk_call(self, operation: bytes, arguments: tuple[Any, ...]) -> tuple[Scalar | None, ...]:
+        assert self._sdk is not None  # noqa: S101  (a run is going on)
         self._call_count += 1
         started = time.perf_counter()
         try:
-            return call(*arguments)
+            return self._sdk(operation, arguments)
         finally:
             self._calls_s += time.perf_counter() - started
 

@@ -26,10 +26,18 @@ class App:
     """Grows with every change of the app's scripts, routes, triggers or secrets."""
     created_at: datetime
 
+    @property
+    def is_stored(self) -> bool:
+        """Whether there is such an app, and not only drafts of one."""
+        return self.id != _NOT_STORED
+
+
+_NOT_STORED = AppId(UUID(int=0))
+
 
 def unpublished(name: str) -> App:
     """Return an app that is not stored: what drafts and the tests of a first publish run in."""
-    return App(AppId(UUID(int=0)), name, 0, datetime.now(UTC))
+    return App(_NOT_STORED, name, 0, datetime.now(UTC))
 
 
 def check_app_name(name: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import select
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, LiteralString
 
@@ -37,7 +37,12 @@ class Database:
     `pool_size` is the most connections kept open; `timeout_s` how long `connection` waits for one.
     """
 
-    def __init__(self, conninfo: str, *, pool_size: int, timeout_s: float) -> None:
+    def __init__(
+        self, conninfo: str, *, pool_size: int, timeout_s: float,
+        configure: Callable[[psycopg.Connection[Any]], None] | None = None,
+        connection_class: type[psycopg.Connection[Any]] = psycopg.Connection,
+    ) -> None:  # fmt: skip
+        """Take how to connect; `configure` is done once to each connection."""
         self._pool = ConnectionPool(
             conninfo,
             min_size=0,
@@ -47,6 +52,8 @@ class Database:
             reconnect_timeout=timeout_s,
             kwargs={**_CONNECT_OPTIONS, "autocommit": True, "connect_timeout": max(2, round(timeout_s))},
             check=_check_alive,
+            configure=configure,
+            connection_class=connection_class,
             open=False,
             name="picloud",
         )
@@ -66,7 +73,7 @@ class Database:
         Raises `DatabaseUnavailable` when there is no connection in time or when it is lost on the way; after a loss at
         the end of the block it is unknown whether the transaction happened.
         """
-        with self._lend() as connection, connection.transaction():
+        with self.lend() as connection, connection.transaction():
             yield connection
 
     def fetch_one(self, statement: LiteralString, values: Mapping[str, Any]) -> tuple[Any, ...] | None:
@@ -74,11 +81,12 @@ class Database:
 
         Raises `DatabaseUnavailable` as `connection` does.
         """
-        with self._lend() as connection:
+        with self.lend() as connection:
             return connection.execute(statement, values).fetchone()
 
     @contextmanager
-    def _lend(self) -> Iterator[psycopg.Connection]:
+    def lend(self) -> Iterator[psycopg.Connection]:
+        """Lend a connection, whose statements are transactions of their own; raises as `connection` does."""
         connection: psycopg.Connection | None = None
         try:
             with self._pool.connection() as connection:
@@ -86,9 +94,15 @@ class Database:
         except (PoolTimeout, PoolClosed, TooManyRequests) as error:
             raise self._unavailable(error) from error
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-            if not _means_lost(error, connection):
+            unavailable = self.unavailable(error, connection)
+            if unavailable is None:
                 raise
-            raise self._unavailable(error) from error
+            raise unavailable from error
+
+    def unavailable(self, error: psycopg.Error, connection: psycopg.Connection | None) -> DatabaseUnavailable | None:
+        """Return the error that a lost connection is; None when the error says something else."""
+        lost = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError) and _means_lost(error, connection)
+        return self._unavailable(error) if lost else None
 
     @staticmethod
     def _unavailable(error: Exception) -> DatabaseUnavailable:

@@ -1,6 +1,7 @@
--- Read-only tables: what a data module returns, shared between the runs of a state.
+-- Read-only tables: the namespaces of the SDK and what data modules return, shared between the runs of a state.
 -- A frozen table is an empty one in front of the table it shows; nothing hands the latter out.
--- Returns freeze(value), and raw(t): the table behind a frozen one, nil for any other value.
+-- Returns freeze(value), raw(t): the table behind a frozen one, nil for any other value, and seal(meta): an empty frozen table
+-- with metamethods of its own.
 local next, type, error, rawget = next, type, error, rawget
 local setmetatable, getmetatable = setmetatable, debug.getmetatable
 
@@ -12,15 +13,17 @@ local function raw(t)
 end
 
 local function refuse()
-  error("this table belongs to a data module, which all runs share: copy what you want to change", 2)
+  error("this table is read-only, since all runs share it: copy what you want to change", 2)
+end
+
+local function seal(meta, t)
+  meta[BEHIND], meta.__metatable, meta.__newindex = t or {}, false, refuse
+  return setmetatable({}, meta)
 end
 
 local function front_of(t)
-  return setmetatable({}, {
-    [BEHIND] = t,
-    __metatable = false,
+  return seal({
     __index = t,
-    __newindex = refuse,
     __len = function() return #t end,
     __pairs = function()
       local key, value
@@ -29,15 +32,16 @@ local function front_of(t)
         return key, value
       end
     end,
-  })
+  }, t)
 end
 
--- Takes a value made of scalars and tables without metatables, which nobody else holds; returns it read-only.
+-- Takes a value made of scalars, functions and tables that have no metatable or are frozen, which nobody else holds; returns it
+-- read-only.
 local function freeze(value)
-  if type(value) ~= "table" then return value end
+  if type(value) ~= "table" or raw(value) then return value end
   local fronts, pending, n, at = { [value] = front_of(value) }, { value }, 1, 0
   local function front(t)
-    if type(t) ~= "table" then return t end
+    if type(t) ~= "table" or raw(t) then return t end
     if not fronts[t] then
       fronts[t] = front_of(t)
       n = n + 1
@@ -61,4 +65,4 @@ local function freeze(value)
   return fronts[value]
 end
 
-return freeze, raw
+return freeze, raw, seal

@@ -1,7 +1,8 @@
--- Put the prelude together. Given: the raw host callback, a function that gives the other files compiled, the depth limit of
--- imports, the most bytes of an answer; where the hook cannot be set from outside, what tells whether it should be, and its count.
+-- Put the prelude together. Given: the raw host callback, a function that gives the other files compiled, what makes the
+-- namespaces of the SDK, compiled, the depth limit of imports, the most bytes of an answer; where the hook cannot be set from outside, what tells
+-- whether it should be, and its count.
 -- Returns run(operation, ...) and the function the hook calls at a deadline.
-local call_host, sources, DEPTH_MAX, RESPONSE_MAX, is_tripped, count = ...
+local call_host, sources, library, DEPTH_MAX, RESPONSE_MAX, is_tripped, count = ...
 local OUT_OF_MEMORY = "not enough memory"
 local error, setmetatable, getmetatable, rawget, type = error, setmetatable, debug.getmetatable, rawget, type
 
@@ -44,8 +45,8 @@ local function part(name, ...)
 end
 
 LIMIT, trip, watch = part("interrupt", is_tripped, count)
-local freeze, raw = part("frozen")
-local json = part("json", fail, raw)
+local freeze, raw, seal = part("frozen")
+local json = part("json", fail, raw, seal)
 local new_environment, copy = part("sandbox", LIMIT, trip, watch, raw, part("pattern", watch))
-json.reset()
-return part("run", host, new_environment, copy, freeze, raw, json, fail, details_of, LIMIT, DEPTH_MAX, RESPONSE_MAX), trip
+local namespaces = assert(load(library, "=picloud", "b"))(host, json.encode, json.decode, fail, raw, new_environment().pcall)
+return part("run", host, new_environment, copy, freeze, raw, namespaces, json, fail, details_of, LIMIT, DEPTH_MAX, RESPONSE_MAX), trip

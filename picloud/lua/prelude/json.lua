@@ -1,6 +1,7 @@
 -- JSON (RFC 8259) for scripts and for values that cross the bridge: only strings cross, so the limits of the run hold here too.
--- Given: fail(code, message), which raises an error object; what gives the table behind a read-only one. Returns the codec; `reset` starts a run with its own null and array marks.
-local fail, raw = ...
+-- Given: fail(code, message), which raises an error object; what gives the table behind a read-only one; what makes one.
+-- Returns the codec.
+local fail, raw, seal = ...
 
 local byte, char, find, format, gsub, sub = string.byte, string.char, string.find, string.format, string.gsub, string.sub
 local concat, sort = table.concat, table.sort
@@ -10,22 +11,10 @@ local tonumber, type, next, rawlen, rawget = tonumber, type, next, rawlen, rawge
 local setmetatable, getmetatable = setmetatable, debug.getmetatable
 
 local DEPTH_MAX = 100
-local null, array_mark
+local null = seal({ __tostring = function() return "null" end, __name = "null" })
+local array_mark = { __name = "array", __metatable = "array" }
 
-local null_meta = {
-  __tostring = function() return "null" end,
-  __newindex = function() error("json.null cannot be changed", 2) end,
-  __metatable = false,
-  __name = "null",
-}
-
-local codec = {}
-
-function codec.reset()
-  null = setmetatable({}, null_meta)
-  array_mark = { __name = "array", __metatable = "array" }
-  return null
-end
+local codec = { null = null }
 
 function codec.array(items)
   if items == nil then items = {} end

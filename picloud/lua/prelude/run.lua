@@ -1,7 +1,7 @@
 -- One run at a time per state: its environment, its modules, its request, its answer.
--- Given: host(operation, ...) -> ok, ...; the sandbox; read-only tables; the codec; fail; what tells error objects; LIMIT; the limits of imports and answers.
+-- Given: host(operation, ...) -> ok, ...; the sandbox; read-only tables; the namespaces made so far; the codec; fail; what tells error objects; LIMIT; the limits of imports and answers.
 -- Only strings, numbers and booleans cross to the host, so the host never touches a table that Lua may move or free.
-local host, new_environment, copy, freeze, raw, json, fail, details_of, LIMIT, DEPTH_MAX, RESPONSE_MAX = ...
+local host, new_environment, copy, freeze, raw, namespaces, json, fail, details_of, LIMIT, DEPTH_MAX, RESPONSE_MAX = ...
 
 local OUT_OF_MEMORY = "not enough memory"
 local pcall, xpcall, load, error, type, next, select, tostring, tonumber = pcall, xpcall, load, error, type, next, select, tostring, tonumber
@@ -12,7 +12,7 @@ local char, utf8len, mathtype, randomseed = string.char, utf8.len, math.type, ma
 
 local chunks = {} -- version -> factory(env) -> function
 local is_data, shared = {}, {} -- version -> true for a data module; its value, once loaded, for all runs to come
-local loaded, mains, namespaces -- of the current run
+local loaded, mains -- of the current run
 local quiet -- true once the run has logged all it may: further lines are dropped without a call
 local HOST_SOURCE = "=picloud"
 local HEADERS_MAX, HEADER_BYTES_MAX = 100, 64 * 1024 -- of an answer: the server's own table of headers overflows far beyond
@@ -152,8 +152,7 @@ end
 
 function environment(chain, extra)
   local env = new_environment()
-  for name, functions in next, namespaces do env[name] = copy(functions) end
-  env.json.null = namespaces.json.null
+  for name, namespace in next, namespaces do env[name] = namespace end
   if extra then for name, value in next, extra do env[name] = value end end
   env.require = require_from(chain)
   env.print = function(...)
@@ -344,13 +343,12 @@ for _, level in next, { "debug", "info", "warn", "error" } do
   end
 end
 
-local json_functions = { encode = json.encode, decode = json.decode, pretty = json.pretty, array = json.array }
+namespaces.log, namespaces.json = log, json
+for name, namespace in next, namespaces do namespaces[name] = freeze(namespace) end
 
-local function begin(seed, keep_marks)
+local function begin(seed)
   randomseed(seed)
   loaded, mains, stopped, quiet = {}, {}, nil, false
-  if not keep_marks then json_functions.null = json.reset() end
-  namespaces = { json = json_functions, log = log }
 end
 
 local operations = {}
@@ -471,14 +469,14 @@ end
 local session
 
 local function tree(value, indent, seen, out)
-  value = raw(value) or value
+  if value ~= json.null then value = raw(value) or value end
   if type(value) == "string" then out[#out + 1] = format("%q", value):gsub("\\\n", "\\n") return end
   if type(value) ~= "table" or seen[value] or #indent > 20 or #out > 2000 then
     out[#out + 1] = type(value) == "table" and (seen[value] and "(seen above)" or "{...}") or tostring(value)
     return
   end
   if getmetatable(value) == response_meta then out[#out + 1] = "(response)" return end
-  if value == namespaces.json.null then out[#out + 1] = "json.null" return end
+  if value == json.null then out[#out + 1] = "json.null" return end
   if next(value) == nil then out[#out + 1] = "{}" return end
   seen[value] = true
   local keys, n = {}, #value
@@ -530,7 +528,7 @@ local function cell(name, source)
 end
 
 function operations.cell(seed, ...)
-  begin(seed, session ~= nil) -- values of earlier cells keep their null and array marks
+  begin(seed)
   return protect(cell, ...)
 end
 

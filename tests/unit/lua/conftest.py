@@ -64,7 +64,7 @@ class Both:
             return safe.compile(source)
 
         limit, trip, watch = part("interrupt.lua")(None, None)
-        _, raw = part("frozen.lua")()
+        _, raw, _ = part("frozen.lua")()
         new_environment, _ = part("sandbox.lua")(limit, trip, watch, raw, *part("pattern.lua")(watch))
         self._safe = safe.compile(RUNNER)(load, new_environment())
 

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 SETUP = b"""
 local codec = ...
-codec.reset()
 return function(text)
   local ok, value = pcall(codec.decode, text)
   if not ok then return false, tostring(value.message or value) end
@@ -89,8 +88,8 @@ def round_trip() -> Any:
     frozen, source = (
         resources.files("picloud.lua").joinpath("prelude", name).read_bytes() for name in ("frozen.lua", "json.lua")
     )
-    _, raw = runtime.compile(frozen)()
-    return runtime.compile(SETUP)(runtime.compile(source)(runtime.execute(FAIL), raw))
+    _, raw, seal = runtime.compile(frozen)()
+    return runtime.compile(SETUP)(runtime.compile(source)(runtime.execute(FAIL), raw, seal))
 
 
 @given(documents)

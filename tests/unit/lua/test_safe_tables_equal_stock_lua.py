@@ -67,7 +67,7 @@ def safe(runtime: Any) -> Any:
         return runtime.compile(resources.files("picloud.lua").joinpath("prelude", name).read_bytes())
 
     limit, trip, watch = part("interrupt.lua")()
-    _, raw = part("frozen.lua")()
+    _, raw, _ = part("frozen.lua")()
     new_environment, _copy = part("sandbox.lua")(limit, trip, watch, raw, *part("pattern.lua")(watch))
     return new_environment()
 

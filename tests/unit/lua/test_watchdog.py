@@ -38,7 +38,8 @@ def run(
     return state.call(
         b"cell", "cell", source,
         label="cell", version=b"", limits=replace(LIMITS.run, calls=calls_max, **limits),
-        operations={b"echo": lambda *_values: (), b"print": lambda _text: (False,)}, calls={b"log": log},
+        operations={b"echo": lambda *_values: (), b"print": lambda _text: (False,)},
+        sdk=lambda _operation, arguments: log(*arguments),
     )  # fmt: skip
 
 

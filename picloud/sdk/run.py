@@ -1,0 +1,61 @@
+"""What a function of the SDK knows of the run that calls it."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from picloud.errors import InvalidInput
+from picloud.sdk.spec import Phase
+
+if TYPE_CHECKING:
+    from picloud.storage.data import DataSession
+
+OpenData = Callable[[], "DataSession"]
+
+
+class Run:
+    """One run: its phase, its clock, its randomness and the data of its app. For one thread."""
+
+    __slots__ = ("_data", "_frozen_s", "_generator", "_open_data", "phase")
+
+    def __init__(self, phase: Phase, open_data: OpenData | None = None) -> None:
+        """Take what opens the data of the app, None when there is no database to open it in."""
+        self.phase = phase
+        self._open_data = open_data
+        self._data: DataSession | None = None
+        self._frozen_s: float | None = None
+        self._generator: Callable[[int], bytes] = secrets.token_bytes
+
+    @property
+    def data(self) -> DataSession:
+        """The app's data, opened at first use; raises `InvalidInput` where there is none."""
+        if self._data is None:
+            if self._open_data is None:
+                raise InvalidInput("there is no data here: this app is not published yet")
+            self._data = self._open_data()
+        return self._data
+
+    def now_s(self) -> float:
+        """Seconds since 1970, of the system's clock or where a test has stopped it."""
+        return time.time() if self._frozen_s is None else self._frozen_s
+
+    def freeze(self, now_s: float) -> None:
+        """Stop the clock of this run at a time."""
+        self._frozen_s = now_s
+
+    def random_bytes(self, count: int) -> bytes:
+        """Return bytes nobody can guess, or those of the seed a test has set."""
+        return self._generator(count)
+
+    def seed(self, generator: Callable[[int], bytes]) -> None:
+        """Take randomness from something else from now on."""
+        self._generator = generator
+
+    def close(self) -> None:
+        """Give back what the run has taken; an open transaction is rolled back."""
+        if self._data is not None:
+            self._data.close()
+            self._data = None
