@@ -22,8 +22,8 @@ _EXPECTED: Final[Mapping[Type, str]] = {
     Type.INTEGER: "an integer",
     Type.NUMBER: "a number",
     Type.BOOLEAN: "a boolean",
-    Type.VALUE: "a value (json.null for none)",
-    Type.DATA: "a value (json.null for none)",
+    Type.VALUE: "a value, or json.null",
+    Type.DATA: "a value, or json.null",
     Type.TEXTS: "a list of strings",
     Type.STRINGS: "a list of strings",
     Type.DATA_LIST: "a list",
@@ -95,7 +95,7 @@ local function put_list(out, n, list, name, argument, strings)
       n = n + 1
       out[n] = item
     else
-      if item == nil then bad(name, argument .. "[" .. i .. "]", "a value (json.null for none)", item) end
+      if item == nil then bad(name, argument .. "[" .. i .. "]", "a value, or json.null", item) end
       n = put(out, n, item)
     end
   end

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from picloud.sdk.base import base
 from picloud.sdk.hex import hex_
+from picloud.sdk.kv import kv
 from picloud.sdk.spec import Function, Namespace
 
 __all__ = ["NAMESPACES", "Function", "Namespace", "functions"]
 
-NAMESPACES: tuple[Namespace, ...] = (hex_,)
+NAMESPACES: tuple[Namespace, ...] = (base, hex_, kv)
 
 
 def functions() -> Iterator[Function]:

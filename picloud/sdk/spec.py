@@ -192,10 +192,14 @@ class Namespace:
     primitives: dict[str, Callable[..., Any]] = field(default_factory=dict)
     """What the namespace's own Lua calls, by name: gets the `Run` and scalars, returns scalars."""
 
-    def primitive(self, call: F) -> F:
-        """Let the namespace's own Lua call this as `host("NAMESPACE.NAME", ...)`; scripts cannot."""
-        self.primitives[f"{self.name}.{call.__name__}"] = call
-        return call
+    def primitive(self, name: str) -> Callable[[F], F]:
+        """Let the namespace's own Lua call the decorated function as `host(name, ...)`; scripts cannot."""
+
+        def register(call: F) -> F:
+            self.primitives[name] = call
+            return call
+
+        return register
 
     def function(
         self, *, example: str, returns: str = "", errors: Mapping[str, str] | None = None,

@@ -8,6 +8,7 @@ from procrastinate import App, PsycopgConnector
 
 from picloud.storage.database import Database
 from picloud.storage.housekeeping import delete_expired_tokens
+from picloud.storage.kv import delete_expired
 
 HOUSEKEEPING = "picloud.housekeeping"
 HOURLY = "0 * * * *"
@@ -36,11 +37,12 @@ def build_app(conninfo: str, database: Database, *, timeout_s: float) -> App:
     @app.task(name=HOUSEKEEPING, queueing_lock=HOUSEKEEPING)
     def housekeeping(timestamp: int) -> None:
         """Remove what is no longer needed. `timestamp` is the hour it is for."""
-        deleted = delete_expired_tokens(database)
+        tokens, entries = delete_expired_tokens(database), delete_expired(database)
         _log.info(
-            "Housekeeping deleted %d expired tokens",
-            deleted,
-            extra={"action": "housekeeping", "deleted_tokens": deleted, "timestamp": timestamp},
+            "Housekeeping deleted %d expired tokens and %d expired entries of kv",
+            tokens,
+            entries,
+            extra={"action": "housekeeping", "tokens": tokens, "kv_entries": entries, "timestamp": timestamp},
         )
 
     return app

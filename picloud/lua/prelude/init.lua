@@ -4,7 +4,7 @@
 -- Returns run(operation, ...) and the function the hook calls at a deadline.
 local call_host, sources, library, DEPTH_MAX, RESPONSE_MAX, is_tripped, count = ...
 local OUT_OF_MEMORY = "not enough memory"
-local error, setmetatable, getmetatable, rawget, type = error, setmetatable, debug.getmetatable, rawget, type
+local error, assert, load, setmetatable, getmetatable, rawget, type = error, assert, load, setmetatable, debug.getmetatable, rawget, type
 
 -- Error objects keep code and message also in a metatable of their own, which scripts cannot reach: they can raise such an
 -- object again, but not change what PiCloud reads from it, nor make one.

@@ -7,7 +7,7 @@ local byte, char, find, format, gsub, sub = string.byte, string.char, string.fin
 local concat, sort = table.concat, table.sort
 local codepoint, utf8len = utf8.char, utf8.len
 local mathtype, huge = math.type, math.huge
-local tonumber, type, next, rawlen, rawget = tonumber, type, next, rawlen, rawget
+local tonumber, tostring, type, next, rawlen, rawget = tonumber, tostring, type, next, rawlen, rawget
 local setmetatable, getmetatable = setmetatable, debug.getmetatable
 
 local DEPTH_MAX = 100
