@@ -9,6 +9,8 @@ from picloud.errors import InvalidInput
 from picloud.lua.compiler import syntax_error
 from picloud.publishing.cells import CommandCell, ScratchCell, parse_cell
 from picloud.publishing.magics import BY_NAME, MAGICS
+from picloud.sdk import NAMESPACES, functions
+from picloud.sdk.reference import hover
 
 WORDS = """
 and break do else elseif end false for function goto if in local nil not or repeat return then true until while
@@ -25,7 +27,16 @@ math: abs ceil cos deg exp floor fmod huge log max maxinteger min mininteger mod
 utf8: char charpattern codepoint codes len offset
 """
 
+_PATH_AT_END = re.compile(r"(?<![\w.:])[A-Za-z_][\w.]*\Z")
+_REST_OF_NAME = re.compile(r"\w*")
+_SDK_HELP = {function.name: hover(function) for function in functions()} | {
+    namespace.name: namespace.description for namespace in NAMESPACES if namespace.name
+}
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_SDK_MEMBERS = {
+    namespace.name: sorted([*namespace.functions, *namespace.constants]) for namespace in NAMESPACES if namespace.name
+}
+_SDK_NAMES = [name.partition(".")[0] for name in _SDK_HELP]
 _MAGIC_AT_END = re.compile(r"(?:^|\n)(%{1,2}\w*)\Z")
 _MEMBER_AT_END = re.compile(r"(?<![\w.:])([A-Za-z_]\w*)\.(\w*)\Z")
 _NAME_AT_END = re.compile(r"(?<![\w.:])[A-Za-z_]\w*\Z")
@@ -45,14 +56,27 @@ def complete(code: str, cursor: int) -> dict[str, Any]:
 
 
 def inspect(code: str, cursor: int) -> dict[str, Any]:
-    """Return Jupyter's inspect_reply: the help of the magic on the cursor's line, nothing else."""
+    """Return Jupyter's inspect_reply: the help of the SDK's name at the cursor, or of the magic on its line."""
+    found = _sdk_help(code, cursor) or _magic_help(code, cursor)
+    return {"status": "ok", "found": bool(found), "data": found, "metadata": {}}
+
+
+def _magic_help(code: str, cursor: int) -> dict[str, str]:
     start = code.rfind("\n", 0, cursor) + 1
     line = code[start:].split("\n", 1)[0]
     magic = BY_NAME.get((line.split() or [""])[0])
     if magic is None:
-        return {"status": "ok", "found": False, "data": {}, "metadata": {}}
-    plain = f"{magic.usage}\n\n{magic.help}\n{magic.details}\n\n{magic.example}"
-    return {"status": "ok", "found": True, "data": {"text/plain": plain}, "metadata": {}}
+        return {}
+    return {"text/plain": f"{magic.usage}\n\n{magic.help}\n{magic.details}\n\n{magic.example}"}
+
+
+def _sdk_help(code: str, cursor: int) -> dict[str, str]:
+    """Describe the function or namespace the cursor is on, or whose opening parenthesis it has just passed."""
+    before = _PATH_AT_END.search(code[:cursor].rstrip("("))
+    after = _REST_OF_NAME.match(code[cursor:])
+    path = (before[0] if before else "") + (after[0] if after and not code[:cursor].endswith("(") else "")
+    text = _SDK_HELP.get(path)
+    return {"text/plain": text, "text/markdown": text} if text else {}
 
 
 def _matches(before: str, code: str) -> tuple[list[str], int]:
@@ -62,12 +86,14 @@ def _matches(before: str, code: str) -> tuple[list[str], int]:
         found = [name for name in _members(member[1]) if name.startswith(member[2])]
         return found, len(member[2])
     if name := _NAME_AT_END.search(before):
-        known = {*WORDS.split(), *_NAME.findall(code[: len(before) - len(name[0])])}
+        known = {*WORDS.split(), *_SDK_NAMES, *_NAME.findall(code[: len(before) - len(name[0])])}
         return sorted(candidate for candidate in known if candidate.startswith(name[0])), len(name[0])
     return [], 0
 
 
 def _members(table: str) -> list[str]:
+    if table in _SDK_MEMBERS:
+        return _SDK_MEMBERS[table]
     match = re.search(rf"^{re.escape(table)}:(.*(?:\n .*)*)", MEMBERS, re.MULTILINE)
     return match[1].split() if match else []
 

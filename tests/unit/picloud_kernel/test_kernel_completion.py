@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from picloud.sdk import Function, functions
+from picloud.sdk.reference import hover
 from picloud_kernel.completion import complete, inspect, is_complete
 
 
@@ -17,7 +19,9 @@ from picloud_kernel.completion import complete, inspect, is_complete
         ("%app blog\n%rou", ["%routes"], 10),
         ("local greeting = 1\nreturn gree", ["greeting"], 26),
         ("x = string.for", ["string.format"[7:]], 11),
-        ("x = json.en", [], 9),
+        ("x = kv.ge", ["get", "get_many"], 7),
+        ("return transac", ["transaction"], 7),
+        ("x = nothing.en", [], 12),
         ("a.b.c", [], 5),
         ("return un", ["until"], 7),
         ("x = 1 ", [], 6),
@@ -41,7 +45,23 @@ def test_a_magic_is_explained(code: str, cursor: int) -> None:
     assert reply["data"]["text/plain"].startswith("%")
 
 
-@pytest.mark.parametrize(("code", "cursor"), [("return x", 3), ("", 0), ("%nothing", 2)])
+@pytest.mark.parametrize("function", functions(), ids=lambda function: function.name)
+def test_every_function_of_the_sdk_is_completed_and_explained(function: Function) -> None:
+    *_, last = function.name.split(".")
+    assert last in complete(function.name, len(function.name))["matches"]
+    for code, cursor in [
+        (f"local x = {function.name}(", len(f"local x = {function.name}(")),
+        (f"{function.name}(1)", len(function.name) - 1),
+        (f"{function.name}", len(function.name)),
+    ]:
+        assert inspect(code, cursor)["data"]["text/markdown"] == hover(function)
+
+
+def test_a_namespace_is_explained() -> None:
+    assert inspect("kv", 2)["data"]["text/plain"].startswith("Values under keys")
+
+
+@pytest.mark.parametrize(("code", "cursor"), [("my.kv.get", 9), ("return x", 3), ("", 0), ("%nothing", 2)])
 def test_nothing_else_is_explained(code: str, cursor: int) -> None:
     assert inspect(code, cursor)["found"] is False
 
