@@ -14,7 +14,7 @@ from picloud.errors import CallerError, InvalidInput
 from picloud.lua.state import Scalar
 from picloud.sdk import NAMESPACES
 from picloud.sdk.run import Run
-from picloud.sdk.spec import EVERYWHERE, Data, Function, Namespace, Parameter, Rows, Type
+from picloud.sdk.spec import EVERYWHERE, Data, Function, Namespace, Parameter, Row, Rows, Type
 
 _EXPECTED: Final[Mapping[Type, str]] = {
     Type.TEXT: "a string",
@@ -163,6 +163,11 @@ local function rows_of(rows, columns, ...)
   return list
 end
 
+local function row_of(...)
+  if ... == nil then return nil end
+  return rows_of(...)[1]
+end
+
 local library = {}
 """
 
@@ -240,6 +245,7 @@ def _result(function: Function, call: str) -> str:
         Type.DATA_LIST: "data_list_of",
         Type.DATA_MAP: "data_map_of",
         Type.ROWS: "rows_of",
+        Type.ROW: "row_of",
     }
     results = [result.type for result in function.results]
     if len(results) == 1:
@@ -395,5 +401,7 @@ def _flat(value: Any) -> Iterator[Scalar | None]:
             for row in value.rows:
                 for cell in row:
                     yield from _flat(cell)
+        case Row():
+            yield from _flat(Rows(value.columns, (value.cells,)))
         case _:
             yield value

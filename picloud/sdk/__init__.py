@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from picloud.sdk.base import base
+from picloud.sdk.dead_letters import dead_letters
 from picloud.sdk.hex import hex_
 from picloud.sdk.kv import kv
+from picloud.sdk.pubsub import pubsub
+from picloud.sdk.queue import queue
 from picloud.sdk.spec import Function, Namespace
 
 __all__ = ["NAMESPACES", "Function", "Namespace", "functions"]
 
-NAMESPACES: tuple[Namespace, ...] = (base, hex_, kv)
+NAMESPACES: tuple[Namespace, ...] = (base, kv, queue, pubsub, dead_letters, hex_)
 
 
-def functions() -> Iterator[Function]:
-    """Yield every function there is."""
-    for namespace in NAMESPACES:
-        yield from namespace.functions.values()
+def functions() -> tuple[Function, ...]:
+    """Return every function there is."""
+    return tuple(function for namespace in NAMESPACES for function in namespace.functions.values())

@@ -16,7 +16,7 @@ Only scalars cross between Lua and Python, so a type says how a value crosses:
     Data                any           any value JSON can hold, or a string of any bytes, as a `Data`
     list[T]             table         a list of T, one of str, bytes, Data
     dict[bytes, Data]   table         a table with strings as keys
-    Rows                table         a list of tables, for results only
+    Row, Rows           table         a table, a list of tables; for results only
     T | None            optional      None when it is nil or left out
 """
 
@@ -44,13 +44,25 @@ class Data:
     """JSON in UTF-8, or the string itself."""
 
 
+Cell = str | bytes | int | float | bool | Data | None
+
+
 @dataclass(frozen=True, slots=True)
 class Rows:
     """Many results of one form."""
 
     columns: tuple[str, ...]
     """The fields of each, with a `*` at the end where they are `Data`."""
-    rows: tuple[tuple[str | bytes | int | float | bool | Data | None, ...], ...]
+    rows: tuple[tuple[Cell, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One result with fields."""
+
+    columns: tuple[str, ...]
+    """As those of `Rows`."""
+    cells: tuple[Cell, ...]
 
 
 class Type(StrEnum):
@@ -68,6 +80,7 @@ class Type(StrEnum):
     DATA_LIST = "list[Data]"
     DATA_MAP = "dict[bytes, Data]"
     ROWS = "Rows"
+    ROW = "Row"
     FUNCTION = "Callable"
 
 
@@ -84,6 +97,7 @@ LUA_NAMES: Final[Mapping[Type, str]] = {
     Type.DATA_LIST: "any[]",
     Type.DATA_MAP: "table<string, any>",
     Type.ROWS: "table[]",
+    Type.ROW: "table",
     Type.FUNCTION: "function",
 }
 """As LuaCATS has them (https://luals.github.io/wiki/annotations/)."""
@@ -101,6 +115,7 @@ _TYPES: Final[Mapping[Any, Type]] = {
     list[Data]: Type.DATA_LIST,
     dict[bytes, Data]: Type.DATA_MAP,
     Rows: Type.ROWS,
+    Row: Type.ROW,
     Callable: Type.FUNCTION,
 }
 

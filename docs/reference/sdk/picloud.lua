@@ -9,19 +9,6 @@
 ---@return any? #what the function returns
 function transaction(_body) end
 
---- Bytes as hexadecimal digits ([RFC 4648](https://www.rfc-editor.org/rfc/rfc4648), section 8).
-hex = {}
-
---- Write bytes as digits.
----@param data string any bytes
----@return string #lower-case digits, two per byte
-function hex.encode(data) end
-
---- Read digits back.
----@param text string digits of either case, without anything between them
----@return string #the bytes
-function hex.decode(text) end
-
 --- Values under keys, one set of them per app.
 ---
 --- A key is a string of 1 to 1024 bytes. A value is anything JSON can hold, or a string of any bytes, of at most
@@ -108,3 +95,91 @@ function kv.list(prefix, options) end
 ---@param options? KvCommitOptions
 ---@return boolean #whether all checks held; otherwise nothing was changed
 function kv.commit(options) end
+
+--- Messages that wait until a trigger takes them, each once.
+---
+--- A message is anything JSON can hold, or a string of any bytes, of at most 256 KiB. Once a call
+--- has returned, the message is kept, whatever happens; inside a `transaction` it is kept when that is.
+queue = {}
+
+---@class QueueSendOptions
+---@field delay? number seconds before which it is not delivered, up to a year
+---@field dedupe_key? string 1 to 256 bytes; while one message waits, others are left out
+
+--- Send one message.
+---@param name string letters, digits, `_`, `.` and `-`, at most 128
+---@param message any what JSON can hold, or a string of any bytes
+---@param options? QueueSendOptions
+---@return string? #the message's id, or nil when a message with this `dedupe_key` waits already
+function queue.send(name, message, options) end
+
+---@class QueueSendManyOptions
+---@field delay? number seconds before which it is not delivered, up to a year
+
+--- Send several messages at once: all of them or none.
+---@param name string letters, digits, `_`, `.` and `-`, at most 128
+---@param messages any[] at most 1000 messages
+---@param options? QueueSendManyOptions
+---@return string[] #the messages' ids, in their order
+function queue.send_many(name, messages, options) end
+
+--- Count the messages that wait.
+---@param name string letters, digits, `_`, `.` and `-`, at most 128
+---@return integer #how many messages wait, those with a delay included
+function queue.size(name) end
+
+--- Messages that every trigger of their topic gets.
+---
+--- A message is anything JSON can hold, or a string of any bytes, of at most 256 KiB. Once a call
+--- has returned, the message is kept, whatever happens; inside a `transaction` it is kept when that is.
+pubsub = {}
+
+--- Publish one message.
+---@param topic string letters, digits, `_`, `.` and `-`, at most 128
+---@param message any what JSON can hold, or a string of any bytes
+---@return string #the message's id
+function pubsub.publish(topic, message) end
+
+--- Messages whose triggers failed as often as they may.
+---
+--- A dead letter has `id`, `kind` (`queue` or `topic`), `name`, `message`, `script` (which failed), `code` and `error`
+--- (how), `attempts`, and `sent_at` and `failed_at` in seconds since 1970.
+dead_letters = {}
+
+---@class DeadLettersListOptions
+---@field limit? integer how many at most, up to 100
+---@field cursor? string where to go on, from the page before
+
+--- List dead letters page by page.
+---@param options? DeadLettersListOptions
+---@return table[] #dead letters, those that failed last first, and a cursor when there are more
+---@return string?
+function dead_letters.list(options) end
+
+--- Read one dead letter.
+---@param id string of the dead letter
+---@return table? #the dead letter, or nil when there is none
+function dead_letters.get(id) end
+
+--- Send a dead letter again, to be delivered at once, and take it off the list.
+---@param id string of the dead letter
+---@return boolean #whether there was such a dead letter
+function dead_letters.redrive(id) end
+
+--- Delete a dead letter for good.
+---@param id string of the dead letter
+---@return boolean #whether there was such a dead letter
+function dead_letters.discard(id) end
+
+--- Bytes as hexadecimal digits ([RFC 4648](https://www.rfc-editor.org/rfc/rfc4648), section 8).
+hex = {}
+
+--- Write bytes as digits.
+---@param data string any bytes
+---@return string #lower-case digits, two per byte
+function hex.encode(data) end
+
+--- Read digits back.
+---@param text string digits of either case, without anything between them
+---@return string #the bytes
+function hex.decode(text) end

@@ -1,0 +1,51 @@
+"""What `queue`, `pubsub` and `dead_letters` share: names, sizes and ids of messages."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+from uuid import UUID
+
+from picloud.errors import InvalidInput
+from picloud.sdk.run import Run
+from picloud.sdk.spec import Data
+from picloud.storage.kv import Content
+
+MESSAGE_MAX_BYTES: Final = 256 * 1024
+BATCH_MAX: Final = 1000
+BATCH_MAX_BYTES: Final = 4 * 1024 * 1024
+_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_.-]{0,127}", re.ASCII)
+
+
+def check_name(name: str, what: str) -> str:
+    """Return the name of a queue or topic; raise `InvalidInput` when it cannot be one."""
+    if not _NAME.fullmatch(name):
+        raise InvalidInput(
+            f"{name[:80]!r} cannot name a {what}: use 1 to 128 letters, digits, '_', '.' and '-', a letter or '_' first"
+        )
+    return name
+
+
+def content_of(message: Data) -> Content:
+    """Return a message as it is stored; raise `InvalidInput` when it is too large."""
+    size = len(message.content)
+    if size > MESSAGE_MAX_BYTES:
+        raise InvalidInput(f"the message has {size} bytes, more than the {MESSAGE_MAX_BYTES} allowed")
+    return Content(message.is_json, message.content)
+
+
+def batch_of(run: Run, messages: list[Data]) -> list[tuple[UUID, Content]]:
+    """Return messages with new ids; raise `InvalidInput` when they are too many or too large."""
+    if len(messages) > BATCH_MAX:
+        raise InvalidInput(f"more than {BATCH_MAX} messages")
+    batch = [(new_id(run), content_of(message)) for message in messages]
+    if sum(len(content.content) for _, content in batch) > BATCH_MAX_BYTES:
+        raise InvalidInput(f"the messages have more than {BATCH_MAX_BYTES} bytes in all")
+    return batch
+
+
+def new_id(run: Run) -> UUID:
+    """Return an id that sorts by time (UUID version 7, RFC 9562)."""
+    stamp = int(run.now_s() * 1000) & (2**48 - 1)
+    random = int.from_bytes(run.random_bytes(10))
+    return UUID(int=stamp << 80 | 0x7 << 76 | (random >> 68 & 0xFFF) << 64 | 0b10 << 62 | random & (2**62 - 1))
