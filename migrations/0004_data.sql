@@ -18,6 +18,7 @@ BEGIN
     EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', tenant_table);
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'picloud_runtime') THEN
         EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON %s TO picloud_runtime', tenant_table);
+        EXECUTE format('DROP POLICY IF EXISTS own_app ON %s', tenant_table);
         EXECUTE format('CREATE POLICY own_app ON %s TO picloud_runtime USING (app_id = (SELECT '
             'current_setting(''picloud.app_id'', true)::uuid))', tenant_table);
     END IF;

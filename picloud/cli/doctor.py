@@ -17,6 +17,12 @@ from picloud.settings import Settings
 
 KERNEL = "picloud"
 PROBE_TIMEOUT_S = 5
+ROW_SECURITY = "runs work under a role of their own, which sees the rows of one app"
+NO_ROW_SECURITY = (
+    "runs work as the database's user, who may not make roles: as a superuser 'CREATE ROLE picloud_runtime NOLOGIN; "
+    "GRANT picloud_runtime TO ...' with that user's name, then as the user 'SELECT picloud_grant(oid::regclass) "
+    "FROM pg_class WHERE relrowsecurity'"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +52,18 @@ def doctor(as_json: bool) -> None:
 
 def check_database(settings: Settings) -> list[Finding]:
     """Open the database and look whether its schema is current; migrates, as every start does."""
+    from picloud.storage.data import has_row_security
     from picloud.storage.prepare import prepared
 
     kind = "embedded server" if settings.database_url is None else "external server"
     try:
-        with prepared(settings):
-            return [Finding("database", True, f"the {kind} answers"), Finding("migrations", True, "up to date")]
+        with prepared(settings) as conninfo:
+            walled = has_row_security(conninfo)
+            return [
+                Finding("database", True, f"the {kind} answers"),
+                Finding("migrations", True, "up to date"),
+                Finding("row security", walled, ROW_SECURITY if walled else NO_ROW_SECURITY),
+            ]
     except MigrationError as error:
         return [Finding("database", True, f"the {kind} answers"), Finding("migrations", False, error.message)]
     except PicloudError as error:

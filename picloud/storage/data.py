@@ -13,7 +13,7 @@ from psycopg import errors as pg
 
 from picloud.errors import Conflict, DatabaseUnavailable, InvalidInput, NotFound, TimeLimitExceeded
 from picloud.model.app import App
-from picloud.storage.database import Database
+from picloud.storage.database import Database, connect
 from picloud.storage.queries import load
 
 RUNTIME_ROLE: Final = "picloud_runtime"
@@ -22,6 +22,7 @@ DEPTH_MAX: Final = 16
 """Transactions within transactions."""
 
 _SQL = load("data.sql")
+_NO_ROLE = (pg.InsufficientPrivilege, pg.InvalidParameterValue, pg.UndefinedObject)
 _log = logging.getLogger(__name__)
 
 
@@ -37,7 +38,7 @@ def open_runs_database(conninfo: str, *, pool_size: int, timeout_s: float, state
     def configure(connection: psycopg.Connection[Any]) -> None:
         try:
             connection.execute(_SQL["become_runtime"])
-        except (pg.InsufficientPrivilege, pg.InvalidParameterValue, pg.UndefinedObject):
+        except _NO_ROLE:
             _log.warning(
                 "The database has no role %s for this user: runs work as its owner", RUNTIME_ROLE,
                 extra={"action": "no_runtime_role"},
@@ -49,6 +50,16 @@ def open_runs_database(conninfo: str, *, pool_size: int, timeout_s: float, state
     )
     database.open()
     return database
+
+
+def has_row_security(conninfo: str) -> bool:
+    """Tell whether runs work under the runtime role, behind policies that show them one app."""
+    with connect(conninfo) as connection:
+        try:
+            connection.execute(_SQL["become_runtime"])
+        except _NO_ROLE:
+            return False
+        return connection.execute(_SQL["count_open_tables"]).fetchone() == (0,)
 
 
 class DataSession:

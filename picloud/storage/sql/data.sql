@@ -15,3 +15,8 @@ SELECT set_config('role', current_setting('picloud.role'), true)
 
 -- name: create_app
 INSERT INTO apps (id, name) VALUES (%(app_id)s, %(name)s)
+
+-- name: count_open_tables
+SELECT count(*)
+FROM pg_class AS c
+WHERE c.relrowsecurity AND NOT EXISTS (SELECT FROM pg_policy AS p WHERE p.polrelid = c.oid)

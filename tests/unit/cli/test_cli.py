@@ -191,9 +191,10 @@ def test_migrate_says_what_it_applied(
 
 def test_doctor_names_each_check(picloud: Picloud, monkeypatch: pytest.MonkeyPatch) -> None:
     checks = {finding["check"]: finding for finding in picloud("doctor", "--json").json()}
-    assert set(checks) == {"database", "migrations", "kernelspec", "data plane"}
+    assert set(checks) == {"database", "migrations", "row security", "kernelspec", "data plane"}
     assert checks["database"]["ok"]
     assert checks["migrations"]["ok"]
+    assert checks["row security"]["ok"]
     monkeypatch.setenv("PICLOUD_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
     sick = picloud("doctor")
     assert sick.code == 1
