@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 
 from picloud.auth.instance import ensure_instance_token
 from picloud.engine.client import ExecutorClient, LocalExecutor
@@ -53,11 +54,11 @@ class Platform:
         `write` gets what scripts print, `observe` the report of every run.
         """
 
-        def data(app: App, discard: bool) -> DataSession:
+        def data(app: App, remaining_s: Callable[[], float], discard: bool) -> DataSession:
             if not app.is_stored and not discard:
                 app = self._stored(app.name)
                 write(f"The app {app.name} exists now, since a script used its data.\n")
-            return DataSession(self.runs, app, discard=discard)
+            return DataSession(self.runs, app, remaining_s, discard=discard)
 
         return Interactive(self.snapshots.current, Executor(limits_of(self.settings), data), app_name, write, observe)
 
@@ -97,7 +98,6 @@ def open_platform(settings: Settings) -> Iterator[Platform]:
             conninfo,
             pool_size=settings.database_pool_size,
             timeout_s=settings.database_timeout_s,
-            statement_timeout_s=settings.run_timeout_s,
         )
         try:
             token = ensure_instance_token(settings.home, TokenRepository(database))
@@ -106,6 +106,10 @@ def open_platform(settings: Settings) -> Iterator[Platform]:
         finally:
             runs.close()
             database.close()
+
+
+def _open_data(runs: Database, app: App, remaining_s: Callable[[], float], discard: bool) -> DataSession:
+    return DataSession(runs, app, remaining_s, discard=discard)
 
 
 @contextmanager
@@ -130,7 +134,7 @@ def _remote(settings: Settings, token: str) -> Iterator[ExecutorClient | None]:
 
 def _assemble(settings: Settings, database: Database, runs: Database, remote: ExecutorClient | None) -> Platform:
     apps, live, releases = AppRepository(database), LiveRepository(database), ReleaseRepository(database)
-    executor = Executor(limits_of(settings), lambda app, discard: DataSession(runs, app, discard=discard))
+    executor = Executor(limits_of(settings), partial(_open_data, runs))
     snapshots = Snapshots(apps, live, capacity=settings.script_cache_size)
     local = LocalExecutor(snapshots.at, executor, Turns(settings.threads))
     return Platform(

@@ -75,7 +75,7 @@ class Executor:
         for pairs in (params.items(), query, headers.items()):
             for pair in pairs:
                 flat.extend(pair)
-        with self._borrow(app.id) as state, self._part_of(run, app, Phase.ENDPOINT) as run:
+        with self._borrow(app.id) as state, self._part_of(run, app, state, Phase.ENDPOINT) as run:
             values = self._script(
                 state, app, b"endpoint", script, source,
                 request.method, request.path, request.id, app.name, request.principal or False, request.body,
@@ -92,7 +92,7 @@ class Executor:
 
         `call` makes a request; its first arguments are the test's `Run` and the seconds it has left.
         """
-        with self._borrow(app.id) as state, self._run_of(app, Phase.TEST) as run:
+        with self._borrow(app.id) as state, self._run_of(app, state, Phase.TEST) as run:
 
             def sdk(operation: bytes, arguments: tuple[Any, ...]) -> tuple[Scalar | None, ...]:
                 if operation == b"call":
@@ -116,7 +116,7 @@ class Executor:
         log = RunLog(self.limits.run, to_text(write))
         operations = {b"echo": echo, **log.operations, **_module_calls(state, Resolver(source))}
         self._slim(state)  # what earlier cells let go of does not count
-        with self._tracked(state), self._run_of(app, Phase.CELL) as run:
+        with self._tracked(state), self._run_of(app, state, Phase.CELL) as run:
             self._run(state, name, b"cell", name, text, limits=self.limits.run, operations=operations,
                       sdk=partial(_call, run), observe=observe, label=name)  # fmt: skip
 
@@ -190,14 +190,14 @@ class Executor:
             self._give_back(app_id, state)
 
     @contextmanager
-    def _run_of(self, app: App, phase: Phase) -> Iterator[Run]:
+    def _run_of(self, app: App, state: LuaState, phase: Phase) -> Iterator[Run]:
         """Yield a run on an app's data, which gives back at the end what it has taken."""
         data = self._data
-        with closing(Run(phase, data and (lambda: data(app, phase is Phase.TEST)))) as run:
+        with closing(Run(phase, data and (lambda: data(app, lambda: state.remaining_s, phase is Phase.TEST)))) as run:
             yield run
 
-    def _part_of(self, run: Run | None, app: App, phase: Phase) -> AbstractContextManager[Run]:
-        return self._run_of(app, phase) if run is None else nullcontext(run)
+    def _part_of(self, run: Run | None, app: App, state: LuaState, phase: Phase) -> AbstractContextManager[Run]:
+        return self._run_of(app, state, phase) if run is None else nullcontext(run)
 
     @contextmanager
     def _tracked(self, state: LuaState) -> Iterator[None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from typing import Any, Final, LiteralString
+from typing import Any, Final, LiteralString, cast
 from uuid import uuid4
 
 import psycopg
@@ -20,6 +20,9 @@ RUNTIME_ROLE: Final = "picloud_runtime"
 """Owns nothing, and sees the rows of the app its session is set to (`0004_data.sql`)."""
 DEPTH_MAX: Final = 16
 """Transactions within transactions."""
+TIMEOUT_SLACK: Final = 1.25
+"""A statement may take this much longer than its run has left: to set the limit anew costs a round trip."""
+TIMEOUT_MIN_S: Final = 0.01
 
 _SQL = load("data.sql")
 _NO_ROLE = (pg.InsufficientPrivilege, pg.InvalidParameterValue, pg.UndefinedObject)
@@ -27,13 +30,14 @@ _log = logging.getLogger(__name__)
 
 
 class RunConnection(psycopg.Connection[Any]):
-    """A connection of runs, which knows the app it is set to."""
+    """A connection of runs, which knows the app it is set to and how long a statement may take."""
 
     app_id: object = None
+    timeout_s: float = 0.0
 
 
-def open_runs_database(conninfo: str, *, pool_size: int, timeout_s: float, statement_timeout_s: float) -> Database:
-    """Return a pool for runs: its connections work as the runtime role, and no statement outlives a run."""
+def open_runs_database(conninfo: str, *, pool_size: int, timeout_s: float) -> Database:
+    """Return a pool for runs: its connections work as the runtime role."""
 
     def configure(connection: psycopg.Connection[Any]) -> None:
         try:
@@ -43,7 +47,6 @@ def open_runs_database(conninfo: str, *, pool_size: int, timeout_s: float, state
                 "The database has no role %s for this user: runs work as its owner", RUNTIME_ROLE,
                 extra={"action": "no_runtime_role"},
             )  # fmt: skip
-        connection.execute(_SQL["set_statement_timeout"], {"timeout": f"{max(1, round(statement_timeout_s * 1000))}"})
 
     database = Database(
         conninfo, pool_size=pool_size, timeout_s=timeout_s, configure=configure, connection_class=RunConnection
@@ -65,13 +68,19 @@ def has_row_security(conninfo: str) -> bool:
 class DataSession:
     """One run's way to its app's data. For one thread."""
 
-    def __init__(self, database: Database, app: App, *, discard: bool = False) -> None:
-        """Take the pool of runs; with `discard` all happens in one transaction, which is rolled back at the end."""
+    def __init__(
+        self, database: Database, app: App, remaining_s: Callable[[], float], *, discard: bool = False
+    ) -> None:
+        """Take the pool of runs and what tells how long the run may still take, which no statement outlives by much.
+
+        With `discard` all happens in one transaction, which is rolled back at the end.
+        """
         self._database = database
         self._app = app
+        self._remaining_s = remaining_s
         self._discard = discard
         self._stack = ExitStack()
-        self._connection: psycopg.Connection[Any] | None = None
+        self._connection: RunConnection | None = None
         self._depth = 0
         self._failed = False
 
@@ -84,9 +93,9 @@ class DataSession:
         it. Raises `DatabaseUnavailable`; `Conflict` for a deadlock; `NotFound` when the app is gone;
         `TimeLimitExceeded`; other errors of a statement as psycopg's.
         """
-        connection = self._connect()
         if self._failed:
             raise Conflict("this transaction has failed already: leave it with an error and try again")
+        connection = self._connect()
         guard = guarded and self._depth > 0
         if guard:
             self.begin()
@@ -107,7 +116,7 @@ class DataSession:
         if self._depth >= DEPTH_MAX:
             raise InvalidInput(f"more than {DEPTH_MAX} transactions within each other")
         connection = self._connect()
-        self._control(connection, "BEGIN" if self._depth == 0 else f"SAVEPOINT level_{self._depth}")
+        self._execute(connection, "BEGIN" if self._depth == 0 else f"SAVEPOINT level_{self._depth}", {})
         self._depth += 1
 
     def commit(self) -> None:
@@ -116,19 +125,21 @@ class DataSession:
             self.rollback()
             raise Conflict("the transaction has failed: nothing of it was kept")
         self._depth -= 1
-        self._control(self._connect(), "COMMIT" if self._depth == 0 else f"RELEASE SAVEPOINT level_{self._depth}")
+        self._end("COMMIT" if self._depth == 0 else f"RELEASE SAVEPOINT level_{self._depth}")
 
     def rollback(self) -> None:
         """End the innermost transaction, undoing what it did."""
         self._depth -= 1
         self._failed = False
-        self._control(self._connect(), "ROLLBACK" if self._depth == 0 else f"ROLLBACK TO SAVEPOINT level_{self._depth}")
+        self._end("ROLLBACK" if self._depth == 0 else f"ROLLBACK TO SAVEPOINT level_{self._depth}")
+        self._forget_limit()
 
     def close(self) -> None:
         """Give the connection back; what is not committed is undone."""
         try:
             if self._connection is not None and self._depth and not self._connection.broken:
-                self._control(self._connection, "ROLLBACK")
+                self._end("ROLLBACK")
+                self._forget_limit()
         except DatabaseUnavailable:
             _log.debug("The connection was lost before its transaction was rolled back")
         finally:
@@ -136,17 +147,20 @@ class DataSession:
             self._stack.close()
 
     def _connect(self) -> psycopg.Connection[Any]:
-        if self._connection is not None:
-            return self._connection
-        connection = self._stack.enter_context(self._database.lend())
-        assert isinstance(connection, RunConnection)  # noqa: S101  (the pool makes them so)
+        """Return the connection, set to the app and to the time the run has left."""
+        connection = self._connection
+        if connection is not None:
+            self._limit(connection)
+            return connection
+        connection = cast("RunConnection", self._stack.enter_context(self._database.lend()))  # the pool makes them so
         self._connection = connection
+        self._limit(connection)
         if connection.app_id != self._app.id:
             connection.app_id = None
             self._execute(connection, _SQL["set_app"], {"app_id": str(self._app.id)})
             connection.app_id = self._app.id
         if self._discard:
-            self._control(connection, "BEGIN")
+            self._execute(connection, "BEGIN", {})
             self._depth = 1
             if not self._app.is_stored:  # the tests of a first publish
                 self._execute(connection, _SQL["become_owner"], {})
@@ -155,8 +169,24 @@ class DataSession:
                 self._execute(connection, _SQL["become_runtime_again"], {})
         return connection
 
-    def _control(self, connection: psycopg.Connection[Any], statement: LiteralString) -> None:
-        self._execute(connection, statement, {})
+    def _limit(self, connection: RunConnection) -> None:
+        left_s = max(TIMEOUT_MIN_S, self._remaining_s())
+        if left_s <= connection.timeout_s <= left_s * TIMEOUT_SLACK:
+            return
+        connection.timeout_s = 0.0
+        limit_s = left_s * TIMEOUT_SLACK**0.5  # in the middle, so that it holds for a while in both directions
+        self._execute(connection, _SQL["set_statement_timeout"], {"timeout": f"{round(limit_s * 1000)}"})
+        connection.timeout_s = limit_s
+
+    def _forget_limit(self) -> None:
+        """Set it anew before the next statement: a transaction that is rolled back takes its settings along."""
+        if self._connection is not None:
+            self._connection.timeout_s = 0.0
+
+    def _end(self, statement: LiteralString) -> None:
+        """End a transaction, which may have failed: no other statement would be taken then."""
+        assert self._connection is not None  # noqa: S101  (it has begun)
+        self._execute(self._connection, statement, {})
 
     def _execute(
         self, connection: psycopg.Connection[Any], statement: LiteralString, values: Mapping[str, Any]
@@ -179,5 +209,5 @@ class DataSession:
         return self._database.unavailable(error, self._connection) or error
 
 
-OpenSession = Callable[[App, bool], DataSession]
-"""Opens the data of an app; the second argument says whether everything is undone at the end."""
+OpenSession = Callable[[App, Callable[[], float], bool], DataSession]
+"""Opens the data of an app; gets what tells the seconds the run has left, and whether all is undone at the end."""

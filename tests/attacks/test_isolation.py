@@ -18,12 +18,16 @@ from picloud.platform import limits_of
 from picloud.settings import Settings
 
 LIMITS = limits_of(Settings(run_memory_mb=8, run_timeout_s=0.3))
-MODULE = LinkedScript(Script("m", ScriptKind.MODULE, "return {}"), ())
+MODULES = {
+    "m": LinkedScript(Script("m", ScriptKind.MODULE, "return { f = function() end }"), ()),
+    "d": LinkedScript(Script("d", ScriptKind.MODULE, "return {}"), ()),
+}
 
 
 def answer(executor: Executor, app: App, source: str) -> Response:
-    script = LinkedScript(Script("x", ScriptKind.ENDPOINT, source), ("m",) if "require('m')" in source else ())
-    snapshot = Snapshot(app, {"m": MODULE}, ())
+    imports = tuple(name for name in MODULES if f"require('{name}')" in source)
+    script = LinkedScript(Script("x", ScriptKind.ENDPOINT, source), imports)
+    snapshot = Snapshot(app, MODULES, ())
     return executor.endpoint(app, script, snapshot, Request("GET", "/", "id"), {}, write=lambda _text: None)
 
 
@@ -40,9 +44,14 @@ LEAKS = {
         "rawset(string, 'leak', 1) rawset(_G, 'leak', 1)",
         "return rawget(string, 'leak') or rawget(_G, 'leak')",
     ),
-    "json null": ("rawset(json.null, 'leak', 1)", "return rawget(json.null, 'leak')"),
-    "json functions": ("json.encode = nil json.leak = 1", "return json.leak or (not json.encode or nil)"),
+    "json null": ("pcall(rawset, json.null, 'leak', 1)", "return rawget(json.null, 'leak')"),
+    "json functions": (
+        "pcall(function() json.encode = nil end) pcall(function() json.leak = 1 end)",
+        "return json.leak or (not json.encode or nil)",
+    ),
+    "namespace": ("kv = nil hex = { decode = 1 }", "return kv == nil or type(hex.decode) == 'number' or nil"),
     "response functions": ("response.leak = 1", "return response.leak"),
+    "data module": ("pcall(function() require('d').leak = 1 end)", "return require('d').leak"),
     "module": ("require('m').leak = 1", "return require('m').leak"),
     "environment metatable": ("setmetatable(_G, {__index = function() return 1 end})", "return leak"),
 }

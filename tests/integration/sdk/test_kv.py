@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from picloud.errors import DatabaseUnavailable, ScriptError
+from picloud.errors import DatabaseUnavailable, ScriptError, TimeLimitExceeded
 from picloud.model.release import Manifest, TestSource
 from picloud.platform import Platform, open_platform
 from picloud.sdk import functions
@@ -320,7 +320,7 @@ def test_the_second_wall_holds_when_a_statement_forgets_the_app(
 ) -> None:
     lua("kv.set('a', 'ours')")
     open_app("theirs")("kv.set('a', 'theirs')")
-    session = DataSession(platform.runs, platform.apps.get("shop"))
+    session = DataSession(platform.runs, platform.apps.get("shop"), lambda: 10.0)
     try:
         assert session.fetch("SELECT value FROM kv_entries", {}) == [(b"ours",)]
         assert session.fetch("DELETE FROM kv_entries RETURNING 1", {}) == [(1,)]
@@ -345,7 +345,7 @@ def test_an_app_that_is_deleted_takes_its_data_along(lua: Lua, platform: Platfor
     with platform.database.connection() as connection:
         [count] = connection.execute("SELECT count(*) FROM kv_entries").fetchone() or [None]
     assert count == 0
-    session = DataSession(platform.runs, app)
+    session = DataSession(platform.runs, app, lambda: 10.0)
     with pytest.raises(Exception, match="the app is gone"):
         session.fetch("INSERT INTO kv_entries VALUES (%(app_id)s, 'k', true, '1', 1, NULL)", {})
     session.close()
@@ -512,3 +512,53 @@ def test_no_function_takes_an_app() -> None:
     for function in functions():
         names = {parameter.name for parameter in (*function.parameters, *function.options)}
         assert not names & {"app", "app_id", "tenant"}, function.name
+
+
+# time ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_that_waits_for_a_lock_ends_with_its_time(database_url: str, platform: Platform) -> None:
+    """A statement cannot hold a thread past the run's limit: else one app's locks would cost a worker."""
+    settings = Settings(home=platform.settings.home, database_url=SecretStr(database_url), run_timeout_s=0.4)
+    inside, over = threading.Event(), threading.Event()
+
+    def hold(_text: str) -> None:
+        inside.set()
+        over.wait(20)
+
+    with open_platform(settings) as hasty, ThreadPoolExecutor(1) as pool:
+        Lua(platform.interactive("shop", lambda _text: None))("kv.set('k', 1)")
+        holder = platform.interactive("shop", hold)
+        holding = pool.submit(holder.run, "transaction(function() kv.set('k', 2) print('inside') end)")
+        inside.wait(20)
+        waiting = hasty.interactive("shop", lambda _text: None)
+        with pytest.raises(TimeLimitExceeded):
+            waiting.run(
+                "local t = os.clock() while os.clock() - t < 0.2 do end pcall(kv.set, 'k', 3) while true do end"
+            )
+        assert not over.is_set()
+        over.set()
+        holding.result()
+        assert waiting.run("return (kv.get('k'))")[0].text == "2"
+
+
+def test_the_limit_of_statements_follows_the_run_and_survives_what_is_undone(lua: Lua, platform: Platform) -> None:
+    remaining = [10.0]
+    lua("kv.set('k', 1)")
+    session = DataSession(platform.runs, platform.apps.get("shop"), lambda: remaining[0])
+
+    def limit_ms() -> int:
+        return int(session.fetch("SELECT setting FROM pg_settings WHERE name = 'statement_timeout'", {})[0][0])
+
+    try:
+        for left_s in (10.0, 9.0, 5.0, 1.0, 0.1, 0.0):
+            remaining[0] = left_s
+            assert max(left_s, 0.01) * 1000 <= limit_ms() <= max(left_s, 0.01) * 1250 + 1
+        remaining[0] = 8.0
+        session.begin()
+        remaining[0] = 2.0
+        assert limit_ms() <= 2500
+        session.rollback()
+        assert limit_ms() <= 2500
+    finally:
+        session.close()
