@@ -27,7 +27,7 @@ import types
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Annotated, Any, Final, NewType, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Final, NewType, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
 
 Value = NewType("Value", str)
 """The JSON text of any value JSON can hold."""
@@ -243,6 +243,11 @@ class Namespace:
     def constant(self, name: str, description: str, *, example: str) -> None:
         """Describe a constant, which the prelude makes."""
         self.constants[name] = Constant(f"{self.name}.{name}", description, inspect.cleandoc(example))
+
+
+def made_in_lua(*_arguments: object) -> NoReturn:
+    """Be the body of a function that Lua makes: its signature and docstring describe it, and nobody calls it here."""
+    raise AssertionError("made in Lua")
 
 
 def _parameters(full: str, call: Callable[..., Any]) -> tuple[tuple[Parameter, ...], tuple[Parameter, ...], bool]:

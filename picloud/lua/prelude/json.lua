@@ -11,6 +11,7 @@ local tonumber, tostring, type, next, rawlen, rawget = tonumber, tostring, type,
 local setmetatable, getmetatable = setmetatable, debug.getmetatable
 
 local DEPTH_MAX = 100
+local BOM = "\xEF\xBB\xBF"
 local null = seal({ __tostring = function() return "null" end, __name = "null" })
 local array_mark = { __name = "array", __metatable = "array" }
 
@@ -33,13 +34,21 @@ for code = 0, 31 do
   ESCAPES[c] = ESCAPES[c] or format("\\u%04x", code)
 end
 
-local function where(path)
-  return path == "" and "the value" or "the value at " .. sub(path, 1, 200)
+-- Where a value is: the keys that lead to it, of which the first `depth` count.
+local function where(trail, depth)
+  local parts, size = {}, 0
+  for i = 1, depth do
+    local key = trail[i]
+    local part = mathtype(key) and "[" .. key .. "]" or (i == 1 and "" or ".") .. sub(key, 1, 200)
+    parts[i], size = part, size + #part
+    if size > 200 then break end
+  end
+  return depth == 0 and "the value" or "the value at " .. sub(concat(parts), 1, 200)
 end
 
-local function quote(s, path)
+local function quote(s, trail, depth)
   if not utf8len(s) then
-    fail("invalid_value", where(path) .. " is not UTF-8 text: encode binary data (for example as hex) first")
+    fail("invalid_value", where(trail, depth) .. " is not UTF-8 text: encode binary data (for example as hex) first")
   end
   if find(s, '[%c"\\]') then s = gsub(s, '[\0-\31"\\]', ESCAPES) end
   return '"' .. s .. '"'
@@ -47,10 +56,10 @@ end
 
 local encode_value
 
-local function encode_number(v, path)
+local function encode_number(v, trail, depth)
   if mathtype(v) == "integer" then return format("%d", v) end
   if v ~= v or v == huge or v == -huge then
-    fail("invalid_value", where(path) .. " is " .. tostring(v) .. ": JSON has no such number")
+    fail("invalid_value", where(trail, depth) .. " is " .. tostring(v) .. ": JSON has no such number")
   end
   local text = format("%.17g", v)
   local short = format("%.15g", v)
@@ -59,23 +68,24 @@ local function encode_number(v, path)
   return text
 end
 
-local function encode_array(t, n, out, depth, path, indent)
+local function encode_array(t, n, out, trail, depth, indent)
   if n == 0 then out[#out + 1] = "[]" return end
   local gap = indent and "\n" .. indent .. "  "
   out[#out + 1] = gap and "[" .. gap or "["
   for i = 1, n do
     if i > 1 then out[#out + 1] = gap and "," .. gap or "," end
     local item = rawget(t, i)
-    encode_value(item == nil and null or item, out, depth + 1, path .. "[" .. i .. "]", indent and indent .. "  ")
+    trail[depth + 1] = i
+    encode_value(item == nil and null or item, out, trail, depth + 1, indent and indent .. "  ")
   end
   out[#out + 1] = indent and "\n" .. indent .. "]" or "]"
 end
 
-local function encode_object(t, out, depth, path, indent)
+local function encode_object(t, out, trail, depth, indent)
   local keys, n = {}, 0
   for key in next, t do
     if type(key) ~= "string" then
-      fail("invalid_value", where(path) .. " mixes keys: a JSON object has string keys only, an array the keys 1 to n")
+      fail("invalid_value", where(trail, depth) .. " mixes keys: a JSON object has string keys only, an array the keys 1 to n")
     end
     n = n + 1
     keys[n] = key
@@ -85,16 +95,16 @@ local function encode_object(t, out, depth, path, indent)
   out[#out + 1] = gap and "{" .. gap or "{"
   for i = 1, n do
     local key = keys[i]
-    local here = path == "" and key or path .. "." .. key
-    out[#out + 1] = (i > 1 and (gap and "," .. gap or ",") or "") .. quote(key, here) .. (indent and ": " or ":")
-    encode_value(rawget(t, key), out, depth + 1, here, indent and indent .. "  ")
+    trail[depth + 1] = key
+    out[#out + 1] = (i > 1 and (gap and "," .. gap or ",") or "") .. quote(key, trail, depth + 1) .. (indent and ": " or ":")
+    encode_value(rawget(t, key), out, trail, depth + 1, indent and indent .. "  ")
   end
   out[#out + 1] = indent and "\n" .. indent .. "}" or "}"
 end
 
-local function encode_table(t, out, depth, path, indent)
-  if depth > DEPTH_MAX then
-    fail("invalid_value", where(path) .. " is nested more than " .. DEPTH_MAX .. " levels deep, or contains itself")
+local function encode_table(t, out, trail, depth, indent)
+  if depth >= DEPTH_MAX then
+    fail("invalid_value", where(trail, depth) .. " is nested more than " .. DEPTH_MAX .. " levels deep, or contains itself")
   end
   local meta = getmetatable(t)
   if meta and meta ~= array_mark then t = raw(t) or t end
@@ -102,40 +112,40 @@ local function encode_table(t, out, depth, path, indent)
   if meta == array_mark then
     for key in next, t do
       if mathtype(key) ~= "integer" or key < 1 or key > n then
-        fail("invalid_value", where(path) .. " is an array with the key " .. sub(tostring(key), 1, 40))
+        fail("invalid_value", where(trail, depth) .. " is an array with the key " .. sub(tostring(key), 1, 40))
       end
     end
-    return encode_array(t, n, out, depth, path, indent)
+    return encode_array(t, n, out, trail, depth, indent)
   end
   if next(t) == nil then out[#out + 1] = "{}" return end
-  if n == 0 then return encode_object(t, out, depth, path, indent) end
+  if n == 0 then return encode_object(t, out, trail, depth, indent) end
   local count = 0
   for _ in next, t do count = count + 1 end
   if count ~= n then
-    fail("invalid_value", where(path) .. " has holes or mixes keys: use json.null for gaps, and either 1 to n or strings as keys")
+    fail("invalid_value", where(trail, depth) .. " has holes or mixes keys: use json.null for gaps, and either 1 to n or strings as keys")
   end
-  return encode_array(t, n, out, depth, path, indent)
+  return encode_array(t, n, out, trail, depth, indent)
 end
 
-function encode_value(v, out, depth, path, indent)
+function encode_value(v, out, trail, depth, indent)
   local kind = type(v)
-  if kind == "string" then out[#out + 1] = quote(v, path)
-  elseif kind == "number" then out[#out + 1] = encode_number(v, path)
+  if kind == "string" then out[#out + 1] = quote(v, trail, depth)
+  elseif kind == "number" then out[#out + 1] = encode_number(v, trail, depth)
   elseif kind == "boolean" then out[#out + 1] = v and "true" or "false"
   elseif v == nil or v == null then out[#out + 1] = "null"
-  elseif kind == "table" then encode_table(v, out, depth, path, indent)
-  else fail("invalid_value", where(path) .. " is a " .. kind .. ", which JSON cannot hold") end
+  elseif kind == "table" then encode_table(v, out, trail, depth, indent)
+  else fail("invalid_value", where(trail, depth) .. " is a " .. kind .. ", which JSON cannot hold") end
 end
 
 function codec.encode(v)
   local out = {}
-  encode_value(v, out, 1, "", nil)
+  encode_value(v, out, {}, 0, nil)
   return concat(out)
 end
 
 function codec.pretty(v)
   local out = {}
-  encode_value(v, out, 1, "", "")
+  encode_value(v, out, {}, 0, "")
   return concat(out)
 end
 
@@ -185,7 +195,9 @@ local function decode_number(s, at)
   local _, exponent = find(s, "^[eE][+-]?%d+", (fraction or stop) + 1)
   local last = exponent or fraction or stop
   if find(s, "^[%w.]", last + 1) then bad(last + 1, "unexpected character in a number") end
-  return tonumber(sub(s, at, last)), last + 1
+  local number = tonumber(sub(s, at, last))
+  if number == huge or number == -huge then bad(at, "a number beyond the range of floats") end
+  return number, last + 1
 end
 
 local decode_value
@@ -247,6 +259,7 @@ function codec.decode(s)
   if type(s) ~= "string" then fail("invalid_value", "json.decode: expected a string, got " .. type(s)) end
   local _, wrong = utf8len(s)
   if wrong then bad(wrong, "not UTF-8") end
+  if sub(s, 1, 3) == BOM then bad(1, "a byte order mark") end
   local value, at = decode_value(s, skip(s, 1), 1)
   at = skip(s, at)
   if at <= #s then bad(at, "something follows the value") end
