@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from picloud.sdk.base import base
+from picloud.sdk.base64 import base64_
 from picloud.sdk.dead_letters import dead_letters
 from picloud.sdk.hex import hex_
+from picloud.sdk.json import json_
 from picloud.sdk.kv import kv
 from picloud.sdk.pubsub import pubsub
 from picloud.sdk.queue import queue
@@ -12,7 +14,7 @@ from picloud.sdk.spec import Function, Namespace
 
 __all__ = ["NAMESPACES", "Function", "Namespace", "functions"]
 
-NAMESPACES: tuple[Namespace, ...] = (base, kv, queue, pubsub, dead_letters, hex_)
+NAMESPACES: tuple[Namespace, ...] = (base, kv, queue, pubsub, dead_letters, json_, base64_, hex_)
 
 
 def functions() -> tuple[Function, ...]:
