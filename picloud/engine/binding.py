@@ -177,12 +177,14 @@ def library() -> bytes:
     """Return the Lua text that makes the SDK; given what its first line names, it returns a table of namespaces."""
     parts = [_HEAD]
     for namespace in NAMESPACES:
+        parts += ["do", namespace.lua]
         if namespace.name:
             parts.append(f'library["{namespace.name}"] = {{}}')
         for name, function in namespace.functions.items():
             if function.lua != "":
                 table = f'library["{namespace.name}"]' if namespace.name else "library"
                 parts.append(f'{table}["{name}"] = {function.lua or _function(function)}')
+        parts.append("end")
     return "\n".join([*parts, "return library"]).encode()
 
 

@@ -206,6 +206,8 @@ class Namespace:
     constants: dict[str, Constant] = field(default_factory=dict)
     primitives: dict[str, Callable[..., Any]] = field(default_factory=dict)
     """What the namespace's own Lua calls, by name: gets the `Run` and scalars, returns scalars."""
+    lua: str = ""
+    """Lua that comes before the functions made in Lua, which see its locals."""
 
     def primitive(self, name: str) -> Callable[[F], F]:
         """Let the namespace's own Lua call the decorated function as `host(name, ...)`; scripts cannot."""
