@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Annotated
 
 from picloud.sdk.run import Run
-from picloud.sdk.spec import Namespace, Value
+from picloud.sdk.spec import Namespace, Value, made_in_lua
 
 base = Namespace("", "Functions without a namespace.")
 
@@ -38,13 +38,13 @@ end
     kv.get_many({ "ada", "bob" }) --> { ada = 7, bob = 3 }
     """,
 )
-def transaction(_body: Annotated[Callable, "called once, without arguments"]) -> Value | None:  # type: ignore[type-arg]
+def transaction(body: Annotated[Callable, "called once, without arguments"]) -> Value | None:  # type: ignore[type-arg]
     """Do what a function does to `kv`, `docs`, `queue` and `pubsub` all at once, or not at all when it raises an error.
 
     Within, a run sees what it has written; others do not until the end. A transaction within another is undone alone
     when its error is caught. When a run ends inside, nothing of it is kept.
     """
-    raise NotImplementedError  # it is Lua
+    return made_in_lua(body)
 
 
 @base.primitive("transaction.begin")

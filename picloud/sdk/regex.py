@@ -233,7 +233,7 @@ def escape(text: Annotated[bytes, "any text"]) -> bytes:
     return pattern
 
 
-@regex.primitive
+@regex.primitive("regex.scan")
 def scan(
     _run: Run, name: bytes, pattern: bytes, text: bytes, flags: bytes, at: int, last: int, most: int
 ) -> tuple[int, int, bytes, int, str]:

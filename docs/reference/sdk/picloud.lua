@@ -5,9 +5,9 @@
 ---
 --- Within, a run sees what it has written; others do not until the end. A transaction within another is undone alone
 --- when its error is caught. When a run ends inside, nothing of it is kept.
----@param _body function called once, without arguments
+---@param body function called once, without arguments
 ---@return any? #what the function returns
-function transaction(_body) end
+function transaction(body) end
 
 --- Values under keys, one set of them per app.
 ---
@@ -171,6 +171,62 @@ function dead_letters.redrive(id) end
 ---@return boolean #whether there was such a dead letter
 function dead_letters.discard(id) end
 
+--- JSON ([RFC 8259](https://www.rfc-editor.org/rfc/rfc8259)), strict both ways. An object is a table with strings as keys, an array a table with the keys 1 to n, null is `json.null`. Integers of 64 bits stay integers and floats stay floats: `1` and `1.0` are two texts. An empty table is written as `{}`, `json.array{}` as `[]`, and arrays that were read stay arrays. The same codec makes answers of tables and stores values in `kv` and `docs`.
+json = {}
+
+--- Null as a value in a table, where nil would be no value at all. It is equal to itself only, and true in a condition: compare with `== json.null`.
+json.null = nil
+
+--- Write a value as JSON.
+---
+--- Equal values give equal texts. A float is written with as many digits as it takes to read the same float back, at
+--- least one of them after the point.
+---@param value? any any value JSON can hold; nil counts as null
+---@return string #the text, without whitespace; the keys of an object are sorted by their bytes
+function json.encode(value) end
+
+--- Write a value as JSON for people: one line per item, indented by two spaces.
+---@param value? any any value JSON can hold; nil counts as null
+---@return string #the text
+function json.pretty(value) end
+
+--- Read JSON.
+---
+--- Where the RFC leaves a choice: of several members of one name the last counts. An integer is one if it has neither
+--- fraction nor exponent and fits in 64 bits; longer ones become floats. A `\u` escape that is half of a surrogate
+--- pair is refused, since no text holds it.
+---@param text string one JSON value, in UTF-8 without a byte order mark
+---@return any #the value; null is `json.null`
+function json.decode(text) end
+
+--- Mark a table as an array, so that it is one in JSON also while it is empty.
+---@param items? any a table with the keys 1 to n; a new one when left out
+---@return any #the same table
+function json.array(items) end
+
+--- Bytes as text of 64 characters ([RFC 4648](https://www.rfc-editor.org/rfc/rfc4648), sections 4 and 5). Reading is strict: each sequence of bytes has one text only.
+base64 = {}
+
+--- Write bytes with the standard alphabet: four characters for three bytes, with padding.
+---@param data string any bytes
+---@return string #the text, padded with '='
+function base64.encode(data) end
+
+--- Read what `base64.encode` writes, and nothing else.
+---@param text string the standard alphabet, with its padding and without anything else
+---@return string #the bytes
+function base64.decode(text) end
+
+--- Write bytes with the alphabet for URLs and file names, without padding.
+---@param data string any bytes
+---@return string #the text, without padding
+function base64.url_encode(data) end
+
+--- Read what `base64.url_encode` writes; all the padding may be there too.
+---@param text string the alphabet for URLs, with all of its padding or none of it
+---@return string #the bytes
+function base64.url_decode(text) end
+
 --- Bytes as hexadecimal digits ([RFC 4648](https://www.rfc-editor.org/rfc/rfc4648), section 8).
 hex = {}
 
@@ -183,3 +239,159 @@ function hex.encode(data) end
 ---@param text string digits of either case, without anything between them
 ---@return string #the bytes
 function hex.decode(text) end
+
+--- Addresses as browsers read them ([URL Standard](https://url.spec.whatwg.org)): parsed, built, joined, encoded. A text or query is 1 MiB at most.
+url = {}
+
+--- Read an address.
+---
+--- The parts: `href`, the whole address in its normal form; `scheme` in lower case; `username` and `password`,
+--- empty for none; `host`, which is `hostname` and `port`; `hostname` in ASCII, IPv6 in brackets; `port`, an
+--- integer, nil when it is the scheme's own; `path`; `query` without '?'; `fragment` without '#'; `origin`, nil for
+--- schemes that have none. `host` and `hostname` are nil when the address has no '//', `query` and `fragment` when
+--- there is no '?' or '#'. Parts are as they stand in the address: `url.decode` and `url.decode_query` read them.
+---@param text string an absolute address, or one relative to `base`
+---@param base? string an absolute address
+---@return any? #a table of its parts; nil when the text is no address
+function url.parse(text, base) end
+
+--- Say where a link leads.
+---
+--- A relative address can lead to any host ('//other/x') and out of any directory ('../'): check the result when the
+--- text comes from someone else.
+---@param base string an absolute address
+---@param relative string what a page at `base` links to; an absolute address leads away from `base`
+---@return string? #the absolute address in its normal form; nil when there is none
+function url.join(base, relative) end
+
+--- Make an address of its parts.
+---
+--- What a part may not hold is percent-encoded, so none of them can end early and begin another; '%' is left as it is.
+--- A hostname that would is refused. A path is resolved as everywhere in addresses: encoding does not keep '..' from
+--- leading upwards. `host`, `href` and `origin` follow from the others and are not looked at, so what `url.parse`
+--- returned can be changed and built again.
+---@param parts any the parts, as `url.parse` has them; `query` may be a table for `url.encode_query`
+---@return string #the address in its normal form
+function url.build(parts) end
+
+--- Percent-encode all but A-Z, a-z, 0-9, '-', '.', '_' and '~', for one segment of a path or any other part.
+---@param text string text, or any bytes
+---@return string #ASCII text
+function url.encode(text) end
+
+--- Read percent-encoded text back.
+---
+--- As the standard has it, a '%' that two hexadecimal digits do not follow stands for itself, and so does '+'. The
+--- result may be any bytes, also such as are not UTF-8.
+---@param text string percent-encoded text
+---@return string #the bytes
+function url.decode(text) end
+
+--- Write fields as forms do (application/x-www-form-urlencoded): sorted by name, each list in its order.
+---@param fields any names with strings, numbers, booleans, or lists of them for a name that comes repeatedly
+---@return string #the query, without '?'
+function url.encode_query(fields) end
+
+---@class UrlDecodeQueryOptions
+---@field all? boolean give a list of all values for each name, instead of the first value
+
+--- Read fields as forms send them (application/x-www-form-urlencoded).
+---
+--- A name without '=' has an empty value; '+' is a space; a broken escape stands for itself, bytes that are not UTF-8
+--- become U+FFFD. Which type a value has never depends on what was sent.
+---@param text string a query without '?', or a form's body
+---@param options? UrlDecodeQueryOptions
+---@return any #a table of values by name
+function url.decode_query(text, options) end
+
+--- Regular expressions as [RE2](https://github.com/google/re2/wiki/Syntax) reads them: what Perl has except back-references and look-around, and each search takes time linear in the text. Positions are bytes counted from 1, as in Lua's `string` functions. Pattern and text are UTF-8; with `bytes` both are any bytes, each one character.
+---
+--- A match is a table: `text`; `start` and `stop`, its first and last byte, where an empty match has `stop = start - 1`; `groups`, a list of what each group matched, false for a group that took no part; `named`, the same by name, without those groups. `spans`, with the option of that name, has `{ start = ..., stop = ... }` for each group, or false.
+---
+--- Functions that find many matches go from left to right; an empty match right after another does not count.
+regex = {}
+
+---@class RegexTestOptions
+---@field ignore_case? boolean let letters match both cases
+---@field multiline? boolean let ^ and $ match at the start and end of lines too
+---@field dot_all? boolean let . match newlines too
+---@field longest? boolean of the matches that start leftmost take the longest, not the one Perl would
+---@field bytes? boolean take pattern and text as bytes, each one character, instead of UTF-8
+
+--- Tell whether a pattern matches anywhere in a text; `^` and `$` tie it to start and end.
+---@param pattern string what to look for
+---@param text string where
+---@param options? RegexTestOptions
+---@return boolean #whether there is a match
+function regex.test(pattern, text, options) end
+
+---@class RegexMatchOptions
+---@field ignore_case? boolean let letters match both cases
+---@field multiline? boolean let ^ and $ match at the start and end of lines too
+---@field dot_all? boolean let . match newlines too
+---@field longest? boolean of the matches that start leftmost take the longest, not the one Perl would
+---@field bytes? boolean take pattern and text as bytes, each one character, instead of UTF-8
+---@field spans? boolean give the positions of groups too
+
+--- Find the first match.
+---@param pattern string what to look for
+---@param text string where
+---@param options? RegexMatchOptions
+---@return any? #the match; nil when there is none
+function regex.match(pattern, text, options) end
+
+---@class RegexFindAllOptions
+---@field max? integer the most matches to find, 1 or more; all when left out
+---@field ignore_case? boolean let letters match both cases
+---@field multiline? boolean let ^ and $ match at the start and end of lines too
+---@field dot_all? boolean let . match newlines too
+---@field longest? boolean of the matches that start leftmost take the longest, not the one Perl would
+---@field bytes? boolean take pattern and text as bytes, each one character, instead of UTF-8
+---@field spans? boolean give the positions of groups too
+
+--- Find all matches that do not overlap.
+---
+--- Each search is linear, but a pattern that looks at the whole rest of the text for every match takes quadratic time
+--- in all; the limits of the run end it.
+---@param pattern string what to look for
+---@param text string where
+---@param options? RegexFindAllOptions
+---@return table[] #a list of matches, in order
+function regex.find_all(pattern, text, options) end
+
+---@class RegexReplaceOptions
+---@field max? integer the most replacements, 1 or more; all when left out
+---@field ignore_case? boolean let letters match both cases
+---@field multiline? boolean let ^ and $ match at the start and end of lines too
+---@field dot_all? boolean let . match newlines too
+---@field longest? boolean of the matches that start leftmost take the longest, not the one Perl would
+---@field bytes? boolean take pattern and text as bytes, each one character, instead of UTF-8
+
+--- Replace matches.
+---@param pattern string what to look for
+---@param text string where
+---@param replacement any a text, where %0 stands for the match, %1 to %9 and %{name} or %{number} for a group, empty for one that took no part, and %% for '%'; or a function that gets the match and returns a text or a number, nil to leave it
+---@param options? RegexReplaceOptions
+---@return string #the new text, and how often it was replaced
+---@return integer
+function regex.replace(pattern, text, replacement, options) end
+
+---@class RegexSplitOptions
+---@field max? integer the most splits, 1 or more; the last piece holds the rest
+---@field ignore_case? boolean let letters match both cases
+---@field multiline? boolean let ^ and $ match at the start and end of lines too
+---@field dot_all? boolean let . match newlines too
+---@field longest? boolean of the matches that start leftmost take the longest, not the one Perl would
+---@field bytes? boolean take pattern and text as bytes, each one character, instead of UTF-8
+
+--- Cut a text at each match. An empty match cuts between two characters, not at the start or end of the text.
+---@param pattern string what lies between the pieces
+---@param text string what to cut
+---@param options? RegexSplitOptions
+---@return string[] #a list of the texts between matches, one more than there are splits
+function regex.split(pattern, text, options) end
+
+--- Make a pattern that matches a text and nothing else.
+---@param text string any text
+---@return string #the pattern
+function regex.escape(text) end
