@@ -29,8 +29,9 @@ end
 
 local LIMIT, trip, watch
 
-local function check(ok, code, message, ...)
-  if ok == true then return code, message, ... end
+local function check(ok, ...)
+  if ok == true then return ... end
+  local code, message = ...
   if code == "memory" then error(OUT_OF_MEMORY, 0) end
   if code == "stop" then error(LIMIT, 0) end
   error(new_error(code, message), 0)

@@ -507,6 +507,21 @@ def test_any_history_gives_what_a_table_would(lua: Lua, history: list[tuple[Any,
     assert listed == [[key, model[key]] for key in sorted(model, key=str.encode)]
 
 
+def test_functions_return_as_many_values_as_they_say(lua: Lua) -> None:
+    for source, count in [
+        ("kv.exists('x')", 1),
+        ("kv.get('none')", 1),
+        ("kv.set('k', 1)", 1),
+        ("kv.get('k')", 2),
+        ("kv.set_many({ k = 1 })", 0),
+        ("hex.encode('x')", 1),
+        ("json.encode(1)", 1),
+        ("transaction(function() end)", 0),
+        ("transaction(function() return 1, nil, nil end)", 3),
+    ]:
+        assert lua(f"return select('#', {source})") == count, source
+
+
 def test_no_function_takes_an_app() -> None:
     """What a function works on comes from its run alone."""
     for function in functions():
