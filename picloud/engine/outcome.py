@@ -36,6 +36,7 @@ _ERRORS: dict[str, type[ScriptError]] = {
     InvalidModule.code: InvalidModule,
     InvalidResponse.code: InvalidResponse,
     ResponseTooLarge.code: ResponseTooLarge,
+    TimeLimitExceeded.code: TimeLimitExceeded,
 }
 
 

@@ -547,6 +547,9 @@ def test_a_run_that_waits_for_a_lock_ends_with_its_time(database_url: str, platf
         holding = pool.submit(holder.run, "transaction(function() kv.set('k', 2) print('inside') end)")
         inside.wait(20)
         waiting = hasty.interactive("shop", lambda _text: None)
+        for source in ("kv.set('k', 3)", "kv.get('k') kv.incr('k')"):
+            with pytest.raises(TimeLimitExceeded):
+                waiting.run(source)
         with pytest.raises(TimeLimitExceeded):
             waiting.run(
                 "local t = os.clock() while os.clock() - t < 0.2 do end pcall(kv.set, 'k', 3) while true do end"
