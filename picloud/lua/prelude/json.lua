@@ -43,7 +43,9 @@ local function where(trail, depth)
     parts[i], size = part, size + #part
     if size > 200 then break end
   end
-  return depth == 0 and "the value" or "the value at " .. sub(concat(parts), 1, 200)
+  local path = sub(concat(parts), 1, 200)
+  if not utf8len(path) then path = gsub(path, "[\x80-\xFF]", "?") end
+  return depth == 0 and "the value" or "the value at " .. path
 end
 
 local function quote(s, trail, depth)
