@@ -27,7 +27,7 @@ FIELDS_MAX: Final = 10_000
 _CONTROLS: Final = {code: f"%{code:02X}" for code in range(32)}
 _IN_PATHS: Final = {**_CONTROLS, ord("?"): "%3F", ord("#"): "%23"}
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*", re.ASCII)
-_NOT_IN_HOSTS: Final = re.compile(r"[/?#@\\\x00-\x20]|^[^\[].*:", re.DOTALL)
+_HOST: Final = re.compile(r"\[[0-9A-Fa-f:.]+\]|[^\[\]/?#@\\:\x00-\x20]*")
 _DERIVED: Final = frozenset({"href", "host", "origin"})
 _TEXTS: Final = ("scheme", "username", "password", "hostname", "path", "fragment")
 _PORT_MAX: Final = 65535
@@ -206,7 +206,7 @@ def _given(parts: Value) -> dict[str, Any]:
 
 def _with_host(given: dict[str, Any]) -> URL:
     hostname = given["hostname"]
-    built = None if _NOT_IN_HOSTS.search(hostname) else _read(f"{given['scheme']}://{hostname}", None)
+    built = _read(f"{given['scheme']}://{hostname}", None) if _HOST.fullmatch(hostname) else None
     if built is None:
         raise InvalidInput("hostname is not one: it has neither a port nor a path, and IPv6 stands in brackets")
     try:
@@ -230,7 +230,7 @@ def _without_host(given: dict[str, Any]) -> URL:
     if path.startswith("//"):  # what follows would be a host
         path = "/." + path
     built = _read(f"{given['scheme']}:{path}", None)
-    if built is None or (built.host and not path.startswith("/.//")):
+    if built is None or built.host:  # special schemes find one in any path
         raise InvalidInput("an address of this scheme needs a hostname")
     return built
 
