@@ -28,8 +28,8 @@ regex = Namespace(
     "one character.\n\n"
     "A match is a table: `text`; `start` and `stop`, its first and last byte, where an empty match has `stop = "
     "start - 1`; `groups`, a list of what each group matched, false for a group that took no part; `named`, the "
-    "same by name, without those groups. `spans`, with the option of that name, has `{ start = ..., stop = ... }` "
-    "for each group, or false.\n\n"
+    "same by name, without those groups, the first of one name. `spans`, with the option of that name, has `{ "
+    "start = ..., stop = ... }` for each group, or false.\n\n"
     "Functions that find many matches go from left to right; an empty match right after another does not count.",
     lua=resources.files("picloud.sdk").joinpath("regex.lua").read_text(encoding="utf-8"),
 )
@@ -65,7 +65,7 @@ _REASONS: Final = {
     "bad repetition operator": "two repetitions follow each other",
     "invalid perl operator": "there is no such group or flag (nor is there look-around)",
     "invalid UTF-8": "it is not UTF-8 text: use the option 'bytes' for any bytes",
-    "invalid named capture group": "the name of a group must be letters, digits and '_', and come once",
+    "invalid named capture group": "the name of a group must be letters, digits and '_'",
     "pattern too large - compile failed": "it takes too much memory: use fewer or smaller repetitions and classes",
 }
 _SYNTAX: Final = {
