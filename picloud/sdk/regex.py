@@ -42,8 +42,8 @@ PROGRAM_MAX_BYTES: Final = 1024 * 1024
 """Memory RE2 may use for a pattern, its caches included."""
 PATTERNS_MAX: Final = 128
 """Compiled patterns a process keeps."""
-WORK_MAX: Final = 2**30
-"""Bytes of text times instructions of the pattern, more with many groups: 3 s where RE2 does worst, 1 ms where best."""
+WORK_MAX: Final = 2**29
+"""Bytes of text times instructions of the pattern, more with many groups: 2 s where RE2 does worst, 1 ms where best."""
 SLICE_S: Final = 0.02
 """Seconds one call looks for further matches."""
 SLICE_MATCHES: Final = 10_000
