@@ -106,7 +106,7 @@ def compiled(pattern: bytes, flags: str) -> Pattern:
             f"the pattern has more than {GROUPS_MAX} groups: write (?:...) for those that capture nothing"
         )
     names = sorted(((bytes(name), int(number)) for name, number in found.groupindex.items()), key=lambda item: item[1])
-    size = found.programsize * (1 + found.groups // _GROUPS_PER_WORK)
+    size = found.programsize * (_GROUPS_PER_WORK + found.groups) // _GROUPS_PER_WORK
     return Pattern(found.search, found.groups, size, tuple(names), "b" not in flags)
 
 
