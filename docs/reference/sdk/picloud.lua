@@ -306,7 +306,7 @@ function url.decode_query(text, options) end
 
 --- Regular expressions as [RE2](https://github.com/google/re2/wiki/Syntax) reads them: what Perl has except back-references and look-around, and each search takes time linear in the text. Positions are bytes counted from 1, as in Lua's `string` functions. Pattern and text are UTF-8; with `bytes` both are any bytes, each one character.
 ---
---- A match is a table: `text`; `start` and `stop`, its first and last byte, where an empty match has `stop = start - 1`; `groups`, a list of what each group matched, false for a group that took no part; `named`, the same by name, without those groups. `spans`, with the option of that name, has `{ start = ..., stop = ... }` for each group, or false.
+--- A match is a table: `text`; `start` and `stop`, its first and last byte, where an empty match has `stop = start - 1`; `groups`, a list of what each group matched, false for a group that took no part; `named`, the same by name, without those groups, the first of one name. `spans`, with the option of that name, has `{ start = ..., stop = ... }` for each group, or false.
 ---
 --- Functions that find many matches go from left to right; an empty match right after another does not count.
 regex = {}
