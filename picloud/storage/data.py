@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import psycopg
 from psycopg import errors as pg
+from psycopg.sql import Composed
 
 from picloud.errors import Conflict, DatabaseUnavailable, InvalidInput, NotFound, TimeLimitExceeded
 from picloud.model.app import App
@@ -85,7 +86,7 @@ class DataSession:
         self._failed = False
 
     def fetch(
-        self, statement: LiteralString, values: Mapping[str, Any], *, guarded: bool = False
+        self, statement: LiteralString | Composed, values: Mapping[str, Any], *, guarded: bool = False
     ) -> list[tuple[Any, ...]]:
         """Run one statement, which also gets `app_id`; return its rows, if it has any.
 
