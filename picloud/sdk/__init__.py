@@ -5,6 +5,7 @@ from __future__ import annotations
 from picloud.sdk.base import base
 from picloud.sdk.base64 import base64_
 from picloud.sdk.dead_letters import dead_letters
+from picloud.sdk.docs import docs
 from picloud.sdk.hex import hex_
 from picloud.sdk.json import json_
 from picloud.sdk.kv import kv
@@ -16,7 +17,7 @@ from picloud.sdk.url import url
 
 __all__ = ["NAMESPACES", "Function", "Namespace", "functions"]
 
-NAMESPACES: tuple[Namespace, ...] = (base, kv, queue, pubsub, dead_letters, json_, base64_, hex_, url, regex)
+NAMESPACES: tuple[Namespace, ...] = (base, kv, docs, queue, pubsub, dead_letters, json_, base64_, hex_, url, regex)
 
 
 def functions() -> tuple[Function, ...]:
