@@ -96,6 +96,143 @@ function kv.list(prefix, options) end
 ---@return boolean #whether all checks held; otherwise nothing was changed
 function kv.commit(options) end
 
+--- Collections of JSON documents. A document is a table of this form:
+---
+---     { id = "...", version = 1764010000000000, created_at = "2026-11-24T18:46:40.000000Z", updated_at = "...",
+---       value = { status = "open", address = { city = "Bern" } } }
+---
+--- `value` is what you store: a table with strings as keys and anything JSON can hold in it, at most
+--- 1 MiB as JSON. It comes back as it was, integers as integers and floats as floats. An id is
+--- a text of 1 to 256 bytes without NUL; one that is made for you is a UUID of version 7, so that later
+--- documents come later. The version is an integer that grows with every change and never comes back: pass it as
+--- `if_version` to change a document only if nobody else has; if somebody has, the error `conflict` is raised. Times are
+--- RFC 3339 in UTC. The name of a collection has 1 to 64 letters, digits, `_` and `-`, with a letter or `_` first; a
+--- collection is there once a document is in it.
+---
+--- A **path** says where in `value` something is: keys with dots between them, like `address.city`. A backslash takes the
+--- next character as it stands: `"a\\.b"` in Lua is the one key `a.b`. Paths do not lead into lists. A path has at most
+--- 256 bytes.
+---
+--- A **filter** is a table of paths and what must be there; all of it must hold. The value at the path `p`
+---
+--- - `{ p = v }`, `{ p = { eq = v } }`: equals `v`; 1 equals 1.0. For a table or list as `v` write `eq`.
+--- - `{ p = { ne = v } }`: does not equal `v`, or is not there.
+--- - `{ p = { gt = v } }`, `gte`, `lt`, `lte`: is more than, at least, less than, at most `v`; numbers are compared
+---   with numbers, strings with strings in the order of their bytes.
+--- - `{ p = { ["in"] = list } }`: equals one of the list's values, at most 1000.
+--- - `{ p = { prefix = s } }`: is a string that begins with `s`, of at most 1024 bytes.
+--- - `{ p = { contains = v } }`: is a list with an element that equals `v`, or a string with the string `v` in it, of
+---   at most 1024 bytes.
+--- - `{ p = { exists = true } }`: is there; with `false`: is not.
+---
+--- `{ ["and"] = { f, g } }`, `{ ["or"] = { f, g } }` and `{ ["not"] = f }` put filters together. Several
+--- conditions on a path can stand in one table: `{ age = { gte = 18, lt = 65 } }`. `json.null` is a value:
+--- `{ p = json.null }` holds when null is there, not when nothing is. Values are never converted: a number never equals a
+--- string. A key called `and`, `or` or `not` is the path `"\\and"`. A filter has at most 50 conditions and
+--- 8 levels.
+---
+--- Without an index a filter reads the whole collection. `docs.index` declares a path: filters that need a condition on it
+--- (`eq`, `gt`, `gte`, `lt`, `lte`, `in`, `prefix`, `exists`) and orders that begin with it read no more than needed.
+docs = {}
+
+---@class DocsInsertOptions
+---@field id? string its id, of 1 to 256 bytes; left out: a new one
+
+--- Add a document.
+---@param collection string the collection's name
+---@param value any a table with strings as keys, of at most 1 MiB as JSON
+---@param options? DocsInsertOptions
+---@return string #the document's id and version
+---@return integer
+function docs.insert(collection, value, options) end
+
+--- Read a document.
+---@param collection string the collection's name
+---@param id string the document's id
+---@return table? #the document, or nil when there is none
+function docs.get(collection, id) end
+
+---@class DocsReplaceOptions
+---@field if_version? integer only when the document has this version
+
+--- Give a document another value.
+---@param collection string the collection's name
+---@param id string the document's id
+---@param value any the new value, all of it
+---@param options? DocsReplaceOptions
+---@return integer #the document's new version
+function docs.replace(collection, id, value, options) end
+
+---@class DocsPatchOptions
+---@field if_version? integer only when the document has this version
+
+--- Change parts of a document, atomically ([RFC 7396](https://www.rfc-editor.org/rfc/rfc7396)).
+---
+--- Tables with strings as keys are merged, level by level; lists and all other values are replaced as a whole.
+---@param collection string the collection's name
+---@param id string the document's id
+---@param changes any what to set, tables within tables; json.null removes a key
+---@param options? DocsPatchOptions
+---@return table #the document as it is now
+function docs.patch(collection, id, changes, options) end
+
+---@class DocsDeleteOptions
+---@field if_version? integer only when the document has this version
+
+--- Delete a document.
+---@param collection string the collection's name
+---@param id string the document's id
+---@param options? DocsDeleteOptions
+---@return boolean #whether there was such a document
+function docs.delete(collection, id, options) end
+
+---@class DocsFindOptions
+---@field filter? any which documents; left out: all
+---@field sort? string[] at most 4 paths, the first decides first; with `-` in front: descending
+---@field reverse? boolean the other way round; without `sort`, newest first
+---@field limit? integer documents at most, up to 1000; a page ends sooner when it grows large
+---@field cursor? string where to go on, from the page before; the other options must be the same
+
+--- Find documents page by page, in the order of their ids or of what they have at some paths.
+---
+--- What is not there comes first, then null, false, true, numbers, strings in the order of their first 511 bytes,
+--- lists, tables. Documents that are equal in this come in the order of their ids, turned round with `-` at the last
+--- path. A document that is there throughout and is not changed comes exactly once, whatever else is written. A page
+--- has at most 4 MiB of documents, but one at least.
+---@param collection string the collection's name
+---@param options? DocsFindOptions
+---@return table[] #documents in order, and a cursor when there are more
+---@return string?
+function docs.find(collection, options) end
+
+---@class DocsCountOptions
+---@field filter? any which documents; left out: all
+
+--- Count documents.
+---@param collection string the collection's name
+---@param options? DocsCountOptions
+---@return integer #how many there are
+function docs.count(collection, options) end
+
+--- Declare an index on a path, so that finding by it need not read the whole collection.
+---
+--- Takes in the documents there are, while writers of the collection wait. Each index makes writes a little slower.
+---@param collection string the collection's name
+---@param path string what filters and orders use often
+---@return boolean #whether it is new
+function docs.index(collection, path) end
+
+--- Drop an index.
+---@param collection string the collection's name
+---@param path string a declared path
+---@return boolean #whether there was such an index
+function docs.drop_index(collection, path) end
+
+--- List the indexes of a collection.
+---@param collection string the collection's name
+---@return string[] #declared paths
+function docs.indexes(collection) end
+
 --- Messages that wait until a trigger takes them, each once.
 ---
 --- A message is anything JSON can hold, or a string of any bytes, of at most 256 KiB. Once a call
