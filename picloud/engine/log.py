@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -16,6 +17,10 @@ Write = Callable[[str], None]
 _LEVELS: Final = {b"debug": logging.DEBUG, b"info": logging.INFO, b"warn": logging.WARNING, b"error": logging.ERROR}
 _PRINT: Final = b"print"
 """The level of a printed line."""
+_BREAKS = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+"""Control characters but the tab, what breaks lines, and what shows text in another order than it is in."""
+_ESCAPES: Final = {"\n": "\\n", "\r": "\\r"}
+ENTRY_FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 _script_log = logging.getLogger("picloud.script")
 
 
@@ -45,11 +50,35 @@ class RunLog:
         return (False,)
 
 
+def one_line(text: str) -> str:
+    """Return a text for the server's log that looks like nothing but a part of its line; JSON stays the same JSON.
+
+    Else a text from outside could make up lines of others, or rule the terminal that shows them.
+    """
+    return _BREAKS.sub(lambda found: _ESCAPES.get(found[0], f"\\u{ord(found[0]):04x}"), text)
+
+
+class EntryFormatter(logging.Formatter):
+    """Writes entries of the server's log so that nothing in one looks like another: further lines are set in.
+
+    Errors can hold what a script or its caller wrote.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(ENTRY_FORMAT)
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the entry, its traceback included."""
+        return "\n  ".join(one_line(line) for line in super().format(record).split("\n"))
+
+
 def to_logging(extra: Mapping[str, Any]) -> Emit:
     """Return what sends lines to the server's log; `extra` says whose they are."""
 
     def emit(level: bytes, message: str, fields: str) -> None:
-        _script_log.log(_LEVELS.get(level, logging.INFO), "%s %s", message, fields, extra=extra)
+        number = _LEVELS.get(level, logging.INFO)
+        if _script_log.isEnabledFor(number):
+            _script_log.log(number, "%s %s", one_line(message), one_line(fields), extra=extra)
 
     return emit
 

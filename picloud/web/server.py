@@ -43,7 +43,7 @@ PARENT_GONE_REPEAT_S = 0.5
 UNSPECIFIED = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  (nothing is bound here)
 
 LOGGING: dict[str, Any] = {
-    "formatters": {"generic": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "formatters": {"generic": {"()": "picloud.engine.log.EntryFormatter"}},
     "handlers": {
         "console": {"class": "logging.StreamHandler", "formatter": "generic", "stream": "ext://sys.stderr"},
     },
