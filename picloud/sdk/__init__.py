@@ -11,13 +11,27 @@ from picloud.sdk.json import json_
 from picloud.sdk.kv import kv
 from picloud.sdk.pubsub import pubsub
 from picloud.sdk.queue import queue
+from picloud.sdk.random import random_
 from picloud.sdk.regex import regex
 from picloud.sdk.spec import Function, Namespace
 from picloud.sdk.url import url
 
 __all__ = ["NAMESPACES", "Function", "Namespace", "functions"]
 
-NAMESPACES: tuple[Namespace, ...] = (base, kv, docs, queue, pubsub, dead_letters, json_, base64_, hex_, url, regex)
+NAMESPACES: tuple[Namespace, ...] = (
+    base,
+    kv,
+    docs,
+    queue,
+    pubsub,
+    dead_letters,
+    random_,
+    json_,
+    base64_,
+    hex_,
+    url,
+    regex,
+)
 
 
 def functions() -> tuple[Function, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from picloud.errors import InvalidInput
 from picloud.sdk.spec import Phase
@@ -14,12 +14,16 @@ if TYPE_CHECKING:
     from picloud.storage.data import DataSession
 
 OpenData = Callable[[], "DataSession"]
+CLOCK_DIGITS: Final = 6
+"""Of the seconds of a clock: a float since 1970 holds no more of them in our time."""
+_STARTED_S: Final = time.monotonic()
+"""What scripts measure from: they need not know since when the machine is up."""
 
 
 class Run:
     """One run: its phase, its clock, its randomness and the data of its app. For one thread."""
 
-    __slots__ = ("_data", "_frozen_s", "_generator", "_open_data", "phase")
+    __slots__ = ("_advanced_s", "_data", "_frozen_s", "_generator", "_open_data", "last_uuid_v7", "phase")
 
     def __init__(self, phase: Phase, open_data: OpenData | None = None) -> None:
         """Take what opens the data of the app, None when there is no database to open it in."""
@@ -27,6 +31,9 @@ class Run:
         self._open_data = open_data
         self._data: DataSession | None = None
         self._frozen_s: float | None = None
+        self._advanced_s = 0.0
+        self.last_uuid_v7 = 0
+        """Time and random bits of the last one made, so that the next is greater."""
         self._generator: Callable[[int], bytes] = secrets.token_bytes
 
     @property
@@ -42,9 +49,19 @@ class Run:
         """Seconds since 1970, of the system's clock or where a test has stopped it."""
         return time.time() if self._frozen_s is None else self._frozen_s
 
+    def monotonic_s(self) -> float:
+        """Seconds since some moment, never less than before; of a stopped clock, those it was advanced by."""
+        return time.monotonic() - _STARTED_S if self._frozen_s is None else self._advanced_s
+
     def freeze(self, now_s: float) -> None:
-        """Stop the clock of this run at a time."""
+        """Stop the clock of this run at a time, which may be before the last one."""
         self._frozen_s = now_s
+        self.last_uuid_v7 = 0
+
+    def advance(self, seconds: float) -> None:
+        """Put the clock forward by seconds, to the microsecond; it stands still from then on."""
+        self._frozen_s = round(self.now_s() + seconds, CLOCK_DIGITS)  # so that many small steps are where one is
+        self._advanced_s = round(self._advanced_s + seconds, CLOCK_DIGITS)
 
     def random_bytes(self, count: int) -> bytes:
         """Return bytes nobody can guess, or those of the seed a test has set."""
