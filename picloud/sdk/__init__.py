@@ -14,6 +14,7 @@ from picloud.sdk.queue import queue
 from picloud.sdk.random import random_
 from picloud.sdk.regex import regex
 from picloud.sdk.spec import Function, Namespace
+from picloud.sdk.time import time_
 from picloud.sdk.url import url
 
 __all__ = ["NAMESPACES", "Function", "Namespace", "functions"]
@@ -26,6 +27,7 @@ NAMESPACES: tuple[Namespace, ...] = (
     pubsub,
     dead_letters,
     random_,
+    time_,
     json_,
     base64_,
     hex_,
