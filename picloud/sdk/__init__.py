@@ -9,6 +9,7 @@ from picloud.sdk.docs import docs
 from picloud.sdk.hex import hex_
 from picloud.sdk.json import json_
 from picloud.sdk.kv import kv
+from picloud.sdk.log import log
 from picloud.sdk.pubsub import pubsub
 from picloud.sdk.queue import queue
 from picloud.sdk.random import random_
@@ -26,6 +27,7 @@ NAMESPACES: tuple[Namespace, ...] = (
     queue,
     pubsub,
     dead_letters,
+    log,
     random_,
     time_,
     json_,

@@ -335,11 +335,21 @@ end
 
 -- what the host calls -------------------------------------------------------------------------------------------
 
+-- Never fails for what is in the fields: what a client sends must not end a run because it is logged.
+local function fields_text(fields)
+  if fields == nil then return "" end
+  local ok, text = pcall(json.encode, fields)
+  if ok then return text end
+  if rawequal(text, LIMIT) or text == OUT_OF_MEMORY then error(text, 0) end
+  local _, message = describe(text)
+  return json.encode({ not_logged = utf8len(message) and message or "its keys are not UTF-8 text" })
+end
+
 local log = {}
 for _, level in next, { "debug", "info", "warn", "error" } do
   log[level] = function(message, fields)
     if quiet then return end
-    quiet = host("log", level, tostring(message), fields ~= nil and json.encode(fields) or "")
+    quiet = host("log", level, tostring(message), fields_text(fields))
   end
 end
 
