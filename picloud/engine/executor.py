@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final
@@ -24,6 +24,7 @@ from picloud.model.run import RunReport
 from picloud.model.script import LinkedScript, ScriptKind
 from picloud.modules.resolver import Resolver
 from picloud.modules.source import ScriptSource
+from picloud.sdk.random import seeded
 from picloud.sdk.run import Run
 from picloud.sdk.spec import Phase
 from picloud.storage.data import OpenSession
@@ -65,7 +66,7 @@ class Executor:
         """Answer one request; raises `ScriptError`, `PlatformError`, or `InvalidInput` for a body that is not JSON.
 
         `timeout_s` shortens the limit. `write` gets what the script prints; None: the log. `run` is that of a test
-        which makes the request, so that both have one clock and one transaction; None: one of its own.
+        which makes the request, so that both have one clock, one randomness and one transaction; None: one of its own.
         """
         limits = self.limits.run
         if timeout_s is not None:
@@ -75,12 +76,14 @@ class Executor:
         for pairs in (params.items(), query, headers.items()):
             for pair in pairs:
                 flat.extend(pair)
+        seed = None if run is None else _lua_seed(run)
         with self._borrow(app.id) as state, self._part_of(run, app, state, Phase.ENDPOINT) as run:
             values = self._script(
                 state, app, b"endpoint", script, source,
                 request.method, request.path, request.id, app.name, request.principal or False, request.body,
                 len(params), len(query), len(headers), *flat,
                 limits=limits, sdk=partial(_call, run), emit=_emit(app, script, request.id, write), observe=observe,
+                seed=seed,
             )  # fmt: skip
         return response_of(values)
 
@@ -90,9 +93,12 @@ class Executor:
     ) -> int:  # fmt: skip
         """Run one test; return how many assertions it made, raise `ScriptError` when one failed.
 
+        Its clock stands still at the start, and its randomness is that of its name: it does the same each time.
         `call` makes a request; its first arguments are the test's `Run` and the seconds it has left.
         """
         with self._borrow(app.id) as state, self._run_of(app, state, Phase.TEST) as run:
+            run.freeze(run.now_s())
+            run.seed(seeded(script.script.name.encode()))
 
             def sdk(operation: bytes, arguments: tuple[Any, ...]) -> tuple[Scalar | None, ...]:
                 if operation == b"call":
@@ -105,6 +111,7 @@ class Executor:
                 sdk=sdk,
                 emit=_emit(app, script, script.script.name, write),
                 observe=observe,
+                seed=_lua_seed(run),
             )  # fmt: skip
         return int(values[1])
 
@@ -134,7 +141,7 @@ class Executor:
     def _script(
         self, state: LuaState, app: App, operation: bytes, script: LinkedScript, source: ScriptSource,
         *arguments: Scalar,
-        limits: RunLimits, sdk: SdkCall, emit: Emit, observe: Observe | None,
+        limits: RunLimits, sdk: SdkCall, emit: Emit, observe: Observe | None, seed: int | None,
     ) -> tuple[Any, ...]:  # fmt: skip
         resolver = Resolver(source)
         resolver.enter(script)
@@ -142,13 +149,13 @@ class Executor:
         return self._run(
             state, script.script.name, operation, script.key, script.script.name, *arguments,
             limits=limits, operations=operations, sdk=sdk, observe=observe,
-            label=f"{app.name}/{script.script.name}", version=script.key,
+            label=f"{app.name}/{script.script.name}", version=script.key, seed=seed,
         )  # fmt: skip
 
     def _run(
         self, state: LuaState, name: str, operation: bytes, *arguments: Scalar,
         label: str, version: bytes = b"", limits: RunLimits, operations: HostCalls, sdk: SdkCall,
-        observe: Observe | None,
+        observe: Observe | None, seed: int | None = None,
     ) -> tuple[Any, ...]:  # fmt: skip
         own: HostCalls = {b"remaining": lambda: (int(state.remaining_s * 1000),)}
         outcome = state.call(
@@ -159,6 +166,7 @@ class Executor:
             limits=limits,
             operations={**own, **operations},
             sdk=sdk,
+            seed=seed,
         )
         report = outcome.report
         self.chunks.add(
@@ -196,8 +204,18 @@ class Executor:
         with closing(Run(phase, data and (lambda: data(app, lambda: state.remaining_s, phase is Phase.TEST)))) as run:
             yield run
 
-    def _part_of(self, run: Run | None, app: App, state: LuaState, phase: Phase) -> AbstractContextManager[Run]:
-        return self._run_of(app, state, phase) if run is None else nullcontext(run)
+    @contextmanager
+    def _part_of(self, run: Run | None, app: App, state: LuaState, phase: Phase) -> Iterator[Run]:
+        """Yield a run of its own, or the one given, which is in this phase meanwhile: it may not do more than alone."""
+        if run is None:
+            with self._run_of(app, state, phase) as run:
+                yield run
+            return
+        before, run.phase = run.phase, phase
+        try:
+            yield run
+        finally:
+            run.phase = before
 
     @contextmanager
     def _tracked(self, state: LuaState) -> Iterator[None]:
@@ -232,6 +250,11 @@ class Executor:
 
 def _call(run: Run, operation: bytes, arguments: tuple[Any, ...]) -> tuple[Scalar | None, ...]:
     return calls()[operation](run, arguments)
+
+
+def _lua_seed(run: Run) -> int:
+    """Return where Lua's own generator starts in a run that is to be the same each time."""
+    return int.from_bytes(run.random_bytes(8)) >> 2
 
 
 def _module_calls(state: LuaState, resolver: Resolver) -> HostCalls:

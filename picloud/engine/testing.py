@@ -58,7 +58,7 @@ def call_endpoint(
     request = Request(
         method=method.upper(),
         path=unquote(path),
-        id=uuid.uuid4().hex,
+        id=uuid.uuid4().hex if run is None else run.random_bytes(16).hex(),
         query=tuple(parse_qsl(query, keep_blank_values=True)),
         headers={name.lower(): value for name, value in (headers or {}).items()},
         body=body,

@@ -124,17 +124,19 @@ class LuaState:
 
     def call(
         self, operation: bytes, *arguments: Scalar,
-        label: str, version: bytes, limits: RunLimits, operations: HostCalls, sdk: SdkCall,
+        label: str, version: bytes, limits: RunLimits, operations: HostCalls, sdk: SdkCall, seed: int | None = None,
     ) -> Outcome:  # fmt: skip
         """Run one operation of the prelude, which begins with the compiled script `version`, if it has one.
 
         `label` is what the log calls the run.
         `operations` are the host calls of the engine itself; all others are calls of the SDK, which the report counts.
+        With a `seed` (62 bits) Lua's own random numbers are the same each time, and Lua's clocks are the SDK's.
         """
         self.runs += 1
         encoded = [argument.encode() if isinstance(argument, str) else argument for argument in arguments]
         fits = self._fits(encoded)
-        seed = random.getrandbits(62)
+        repeats = seed is not None
+        seed = random.getrandbits(62) if seed is None else seed
         watch = watchdog.arm(
             self._handle, label, timeout_s=limits.timeout_s, cpu_s=limits.cpu_s, grace_s=limits.grace_s
         )
@@ -144,7 +146,7 @@ class LuaState:
         try:
             if fits:
                 watch.crossing = False
-                values = self._run(operation, seed, *encoded)
+                values = self._run(operation, seed, repeats, *encoded)
             else:
                 values = _OUT_OF_MEMORY
         except lupa.lua54.LuaMemoryError:

@@ -9,10 +9,12 @@ local rawget, rawset, rawequal, setmetatable = rawget, rawset, rawequal, setmeta
 local getmetatable, getinfo = debug.getmetatable, debug.getinfo
 local concat, sort, find, format, gsub, gmatch, lower, match, sub = table.concat, table.sort, string.find, string.format, string.gsub, string.gmatch, string.lower, string.match, string.sub
 local char, utf8len, mathtype, randomseed = string.char, utf8.len, math.type, math.randomseed
+local floor, mininteger, maxinteger = math.floor, math.mininteger, math.maxinteger
 
 local chunks = {} -- version -> factory(env) -> function
 local is_data, shared = {}, {} -- version -> true for a data module; its value, once loaded, for all runs to come
 local loaded, mains -- of the current run
+local repeats -- true when the run has the clock and the randomness of a test
 local quiet -- true once the run has logged all it may: further lines are dropped without a call
 local HOST_SOURCE = "=picloud"
 local HEADERS_MAX, HEADER_BYTES_MAX = 100, 64 * 1024 -- of an answer: the server's own table of headers overflows far beyond
@@ -150,8 +152,30 @@ local function require_from(chain)
   end
 end
 
+-- Lua's own clocks stand still with the SDK's, and its generator starts from the SDK's. All other runs have the functions
+-- in C, without a call of the host.
+local function make_repeatable(env)
+  local os_time, os_date = env.os.time, env.os.date
+  local function now() return floor(host("time.now")) end
+  env.os.time = function(t)
+    if t == nil then return now() end
+    return os_time(t)
+  end
+  env.os.date = function(layout, t)
+    if layout == nil then layout = "%c" end
+    if t == nil then t = now() end
+    return os_date(layout, t)
+  end
+  env.os.clock = function() return host("time.monotonic") end
+  env.math.randomseed = function(...)
+    if select("#", ...) == 0 then return randomseed(host("random.integer", mininteger, maxinteger)) end
+    return randomseed(...)
+  end
+end
+
 function environment(chain, extra)
   local env = new_environment()
+  if repeats then make_repeatable(env) end
   for name, namespace in next, namespaces do env[name] = namespace end
   if extra then for name, value in next, extra do env[name] = value end end
   env.require = require_from(chain)
@@ -356,9 +380,9 @@ end
 namespaces.log, namespaces.json = log, json
 for name, namespace in next, namespaces do namespaces[name] = freeze(namespace) end
 
-local function begin(seed)
+local function begin(seed, is_repeatable)
   randomseed(seed)
-  loaded, mains, stopped, quiet = {}, {}, nil, false
+  loaded, mains, stopped, quiet, repeats = {}, {}, nil, false, is_repeatable
 end
 
 local operations = {}
@@ -371,8 +395,8 @@ local function endpoint(version, name, ...)
   return answer(main())
 end
 
-function operations.endpoint(seed, ...)
-  begin(seed)
+function operations.endpoint(seed, is_repeatable, ...)
+  begin(seed, is_repeatable)
   return protect(endpoint, ...)
 end
 
@@ -469,8 +493,8 @@ local function test(version, name)
   return "ok", count()
 end
 
-function operations.test(seed, ...)
-  begin(seed)
+function operations.test(seed, is_repeatable, ...)
+  begin(seed, is_repeatable)
   return protect(test, ...)
 end
 
@@ -537,8 +561,8 @@ local function cell(name, source)
   return echo(chunk())
 end
 
-function operations.cell(seed, ...)
-  begin(seed)
+function operations.cell(seed, is_repeatable, ...)
+  begin(seed, is_repeatable)
   return protect(cell, ...)
 end
 
