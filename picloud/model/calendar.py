@@ -242,7 +242,7 @@ def _most(start: int, end: int, guess: int, sign: int, tz: tzinfo, months: int, 
     return 0
 
 
-_BEYOND: Final = f"the result is beyond the years {YEAR_MIN:04} to {YEAR_MAX}"
+_BEYOND: Final = f"this is beyond the years {YEAR_MIN:04} to {YEAR_MAX}"
 
 
 def _check_year(year: int) -> None:
