@@ -88,6 +88,7 @@ def test_any_text_arrives_as_it_is(level: str, text: str) -> None:
     ("source", "line"),
     [
         ("log.info('x')", "INFO x"),
+        ("log.debug('x', { a = 1 })", 'DEBUG x {"a":1}'),
         ("log.info()", "INFO nil"),
         ("log.info(12, {})", "INFO 12 {}"),
         ("log.info(true, { 1, 2 })", "INFO true [1,2]"),

@@ -306,6 +306,10 @@ def test_scripts_get_integers_and_floats_as_they_are() -> None:
     expect(time.format(time.add(os.time({ year = 2026, month = 1, day = 31 }), { months = 1 }))):matches("^2026%-02%-2")
     expect(time.from_parts(time.parts(0, { offset = 3600 }))):equals(0)
     expect(time.monotonic()):equals(0)
+    local apart = time.diff(0, 90061.5)
+    expect(apart):equals({ years = 0, months = 0, days = 1, hours = 1, minutes = 1, seconds = 1.5 })
+    expect(math.type(apart.days)):equals("integer")
+    expect(time.diff(90061.5, 0, { largest = "seconds" }).seconds):equals(-90061.5)
     expect(string.format("%02d:%02d", time.parts(90).minute, time.parts(90.5).second)):equals("01:30")
     """
     result = SESSION.test(TestSource("numbers", source))
