@@ -5,28 +5,46 @@ The numbers in `data/rfc3339.json` are from GNU date; a leap second counts as th
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
+from functools import cache
 from typing import Any, Final
 
 import pytest
 
-from picloud.errors import InvalidInput
 from picloud.sdk.time import format_, parse
+from tests.conformance.suite import Suite, assert_as_expected, read_data, run_in_lua
 
-CASES: Final[list[dict[str, Any]]] = json.loads(
-    (Path(__file__).parent / "data" / "rfc3339.json").read_text(encoding="utf-8")
-)
+LUA: Final = """
+local answers = json.array{}
+for i, text in ipairs(request.json) do
+  local ok, seconds = pcall(time.parse, text)
+  answers[i] = { ok, ok and seconds or json.null }
+end
+return answers
+"""
+CASES: Final[dict[str, dict[str, Any]]] = {
+    f"{case['about']}: {case['text'][:40]}": case for case in read_data("rfc3339.json")
+}
 """Each has `text`, `valid`, `about` and, when it is valid, `seconds` since 1970."""
 
+SUITE: Final = Suite(
+    "Times: RFC 3339",
+    "The examples of [RFC 3339](https://www.rfc-editor.org/rfc/rfc3339), section 5.8, and the edges of its grammar, "
+    "section 5.6; the seconds are those GNU date gives.",
+    tuple(CASES),
+    {},
+    {"leap seconds": "taken at the end of any month, counted as the second after"},
+)
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case['about']}: {case['text'][:40]!a}")
-def test_what_is_valid_is_read_and_nothing_else(case: dict[str, Any]) -> None:
-    if case["valid"]:
-        assert parse(case["text"])[0] == case["seconds"]
-    else:
-        with pytest.raises(InvalidInput):
-            parse(case["text"])
+
+@cache
+def run() -> dict[str, str]:
+    answers = run_in_lua(LUA, [case["text"] for case in CASES.values()])
+    expected = [[case["valid"], case.get("seconds")] for case in CASES.values()]
+    return {name: str(a) for name, a, e in zip(CASES, answers, expected, strict=True) if a != e}
+
+
+def test_what_is_valid_is_read_and_nothing_else() -> None:
+    assert_as_expected(SUITE, run())
 
 
 @pytest.mark.parametrize(

@@ -308,6 +308,212 @@ function dead_letters.redrive(id) end
 ---@return boolean #whether there was such a dead letter
 function dead_letters.discard(id) end
 
+--- Lines for those who run the app: in the log of the server, or below the cell in a notebook.
+---
+--- A run may write `PICLOUD_RUN_LOG_LINES_MAX` lines and `PICLOUD_RUN_LOG_KB` KiB of them, lines of `print` included; the
+--- rest is left out, which a last line says. A line of the server's log stays one line: line breaks, other control
+--- characters and those that turn the direction of text are written as in JSON there (`\n`, `\u001b`). So nobody whose
+--- text a script logs can make up lines of others. What is logged is for people: no script can read it.
+log = {}
+
+--- Log what helps to find a fault; the server leaves these lines out unless it is told to keep them.
+---@param message? any what happened; what is no string is written as `tostring` has it
+---@param fields? any details, usually a table with names, written as JSON; of a value JSON cannot hold only the reason is written
+function log.debug(message, fields) end
+
+--- Log what happened.
+---@param message? any what happened; what is no string is written as `tostring` has it
+---@param fields? any details, usually a table with names, written as JSON; of a value JSON cannot hold only the reason is written
+function log.info(message, fields) end
+
+--- Log what somebody should look at.
+---@param message? any what happened; what is no string is written as `tostring` has it
+---@param fields? any details, usually a table with names, written as JSON; of a value JSON cannot hold only the reason is written
+function log.warn(message, fields) end
+
+--- Log what failed. The run goes on; Lua's own `error` ends it.
+---@param message? any what happened; what is no string is written as `tostring` has it
+---@param fields? any details, usually a table with names, written as JSON; of a value JSON cannot hold only the reason is written
+function log.error(message, fields) end
+
+--- Numbers, identifiers and secrets nobody can guess: all of it comes from the system's cryptographic generator.
+---
+--- Within a test, and the endpoints it calls, it comes from the test's name instead, so that a test gets the same values
+--- each time it runs; `random.seed` chooses others. Lua's own `math.random` is made for simulations: it is fast, and who
+--- sees some of its numbers can know the next. In a test it repeats as well.
+random = {}
+
+--- Return random bytes.
+---@param count integer how many, from 0 to 1048576
+---@return string #the bytes
+function random.bytes(count) end
+
+--- Return a random integer from `min` to `max`, both included; any two integers of 64 bits will do.
+---@param min integer the least it can be
+---@param max integer the most it can be; not less than `min`
+---@return integer #an integer, each with the same probability
+function random.integer(min, max) end
+
+--- Return a random fraction: a multiple of 2^-53, each with the same probability.
+---@return number #a number from 0 to 1, 0 included and 1 not
+function random.number() end
+
+--- Return a random UUID ([RFC 9562](https://www.rfc-editor.org/rfc/rfc9562), version 4).
+---@return string #36 characters, lower case
+function random.uuid() end
+
+--- Return a UUID that begins with the time ([RFC 9562](https://www.rfc-editor.org/rfc/rfc9562), version 7).
+---
+--- Texts sort by when they were made, to the millisecond; within one run each is greater than the one before, also when
+--- the clock of the system is set back meanwhile. Who sees one knows when it was made.
+---@return string #36 characters, lower case
+function random.uuid_v7() end
+
+--- Return a random text that can stand in a URL, for links and sessions; keep secrets at 16 bytes or more.
+---@param bytes? integer how many random bytes it holds, from 1 to 1024
+---@return string #letters, digits, `-` and `_`: four for three bytes
+function random.token(bytes) end
+
+--- Return a list in a random order, each order with the same probability.
+---@param list any[] any values; it stays as it is
+---@return any[] #a new list of the same values
+function random.shuffle(list) end
+
+--- Return one item of a list, each with the same probability.
+---@param list any[] any values, at least one
+---@return any #one of the values
+function random.choice(list) end
+
+--- Choose the values this namespace gives from now on, in this test and the endpoints it calls.
+---@param number integer any integer; the same one gives the same values
+function random.seed(number) end
+
+--- The clock, dates as text, and calendars in all time zones.
+---
+--- A time is a number, seconds since 1970-01-01T00:00:00Z with a fraction, as `os.time()` has them: compare and subtract
+--- times as numbers. Leap seconds are not counted, as everywhere in computing. A number holds microseconds until the year
+--- 2106; these functions work in nanoseconds, within the years 0000 to 9999, with the Gregorian calendar for
+--- all of them. What is read or computed is an integer when it is a whole number.
+---
+--- A `zone` is a name of the [tz database](https://www.iana.org/time-zones), such as `Europe/Berlin`; PiCloud brings its
+--- own copy. An `offset` is the number of seconds that clocks are ahead of UTC. Where clocks are put forward they skip an
+--- hour, and where they are put back they show one twice: `disambiguation` then says which time is meant, as in
+--- ECMAScript's Temporal.
+---
+--- - `compatible`, the default: of two times the earlier one; a skipped time counts on from before the gap, so 02:30
+---   becomes 03:30.
+--- - `earlier` and `later`: of two times that one; a skipped time moves back or forward by the length of the gap.
+--- - `reject`: an error.
+---
+--- In a test the clock stands still, at the time the test began, also in the endpoints it calls, and so do `os.time`,
+--- `os.date` and `os.clock`. `time.freeze` and `time.advance` set it.
+time = {}
+
+--- Return what time it is.
+---@return number #seconds since 1970, to the microsecond
+function time.now() end
+
+--- Return seconds for measuring how long something takes: unlike `time.now` they never go back.
+---
+--- In a test they stand still but for `time.advance`, as `os.clock` does.
+---@return number #seconds since some moment, which is another one in other runs
+function time.monotonic() end
+
+--- Read a time as [RFC 3339](https://www.rfc-editor.org/rfc/rfc3339) writes it, and nothing else.
+---
+--- `T` and `Z` may be lower case, a fraction may have any number of digits. `-00:00` says that the local time is not
+--- known (section 4.3). A leap second is accepted where there can be one, at 23:59:60 UTC on the last day of a month,
+--- and is the same number as the second after it.
+---@param text string such as `2026-07-31T14:00:00.25+02:00`; at most 1024 characters
+---@return number #seconds since 1970; and the offset of the text from UTC in seconds, nil for `-00:00`
+---@return integer?
+function time.parse(text) end
+
+---@class TimeFormatOptions
+---@field zone? string name of a time zone, such as `Europe/Berlin`; left out: `UTC`
+---@field offset? integer in place of a zone, seconds that clocks are ahead of UTC
+---@field precision? integer digits of the fraction, from 0 to 9, the rest is cut off; left out: all there are
+
+--- Write a time as RFC 3339 does; `time.parse` gives the same time again.
+---
+--- Texts in UTC with the same `precision` sort like the times. An offset is written in whole minutes: clocks of a zone
+--- that were at other offsets, as most before 1900, are written at the nearest one.
+---@param at number a time in seconds since 1970
+---@param options? TimeFormatOptions
+---@return string #such as `2026-07-31T12:00:00Z`, or `2026-07-31T14:00:00+02:00` with a zone or an offset
+function time.format(at, options) end
+
+---@class TimeAddOptions
+---@field years? integer 12 months each
+---@field months? integer a day the month does not have becomes its last
+---@field weeks? integer 7 days each
+---@field days? integer at the same time of day in the zone, even if that is 23 or 25 hours later
+---@field hours? number 3600 seconds each; a fraction will do
+---@field minutes? number 60 seconds each; a fraction will do
+---@field seconds? number a fraction will do
+---@field zone? string name of a time zone, such as `Europe/Berlin`; left out: `UTC`
+---@field disambiguation? string which time is meant when clocks show it twice or never: `compatible`, `earlier`, `later` or `reject`
+
+--- Go forward from a time, or back with negative numbers.
+---
+--- First years and months together, then weeks and days, on the calendar of the zone; then hours, minutes and seconds
+--- as time that passes.
+---@param at number a time in seconds since 1970
+---@param options? TimeAddOptions
+---@return number #the new time
+function time.add(at, options) end
+
+---@class TimeDiffOptions
+---@field zone? string name of a time zone, such as `Europe/Berlin`; left out: `UTC`
+---@field largest? string the largest unit counted: the ones above it are 0
+
+--- Tell what to add to a time on the calendar of a zone to reach another; `b - a` is the seconds between them.
+---
+--- As many of the larger units as fit come first. `time.add` with the result and the same zone gives `b`.
+---@param a number the time to start at, in seconds since 1970
+---@param b number the time to reach; all is negative when it is before `a`
+---@param options? TimeDiffOptions
+---@return any #`years`, `months`, `days`, `hours`, `minutes` and `seconds`, none of them of another sign than the others
+function time.diff(a, b, options) end
+
+---@class TimePartsOptions
+---@field zone? string name of a time zone, such as `Europe/Berlin`; left out: `UTC`
+---@field offset? integer in place of a zone, seconds that clocks are ahead of UTC
+
+--- Tell what calendar and clock show at a time.
+---@param at number a time in seconds since 1970
+---@param options? TimePartsOptions
+---@return any #`year`, `month`, `day`, `hour`, `minute`, `second` and `nanosecond`, all integers; `weekday`, 1 for Monday to 7 for Sunday; `yearday`, 1 for the first of January; `offset` in seconds; with a zone its name as `zone` and the `abbreviation` of its time
+function time.parts(at, options) end
+
+---@class TimeFromPartsOptions
+---@field year integer from 0 to 9999
+---@field month? integer from 1 to 12
+---@field day? integer from 1 to the month's last
+---@field hour? integer from 0 to 23
+---@field minute? integer from 0 to 59
+---@field second? integer from 0 to 59
+---@field nanosecond? integer from 0 to 999999999
+---@field zone? string name of a time zone, such as `Europe/Berlin`; left out: `UTC`
+---@field offset? integer seconds that clocks are ahead of UTC; together with a zone it only says which time is meant when the clocks show it twice
+---@field disambiguation? string which time is meant when clocks show it twice or never: `compatible`, `earlier`, `later` or `reject`
+---@field weekday? any as `time.parts` gives it; not looked at
+---@field yearday? any as `time.parts` gives it; not looked at
+---@field abbreviation? any as `time.parts` gives it; not looked at
+
+--- Tell which time it is when calendar and clock show this: the inverse of `time.parts`.
+---@param options TimeFromPartsOptions
+---@return number #seconds since 1970
+function time.from_parts(options) end
+
+--- Set the clock, for this test and the endpoints it calls. It stands still.
+---@param at? any seconds since 1970, or text as for `time.parse`; left out: where it is
+function time.freeze(at) end
+
+--- Put the clock forward, for this test and the endpoints it calls.
+---@param seconds number not negative; microseconds count
+function time.advance(seconds) end
+
 --- JSON ([RFC 8259](https://www.rfc-editor.org/rfc/rfc8259)), strict both ways. An object is a table with strings as keys, an array a table with the keys 1 to n, null is `json.null`. Integers of 64 bits stay integers and floats stay floats: `1` and `1.0` are two texts. An empty table is written as `{}`, `json.array{}` as `[]`, and arrays that were read stay arrays. The same codec makes answers of tables and stores values in `kv` and `docs`.
 json = {}
 

@@ -108,7 +108,7 @@ def test_what_is_logged(source: str, line: str) -> None:
     ("fields", "reason"),
     [
         ("{ agent = '\\xff' }", "agent is not UTF-8 text"),
-        ("{ ['\\xff'] = 1 }", "keys are not UTF-8"),
+        ("{ ['\\xff'] = 1 }", "is not UTF-8 text"),
         ("{ f = print }", "f is a function"),
         ("{ n = 0 / 0 }", "JSON has no such number"),
         ("(function() local t = {} t.t = t return t end)()", "contains itself"),
