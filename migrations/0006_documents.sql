@@ -18,6 +18,7 @@ CREATE TABLE document_indexes (
     collection  text COLLATE "C" NOT NULL CHECK (collection ~ '^[a-zA-Z_][a-zA-Z0-9_-]{0,63}$'),
     path        text COLLATE "C" NOT NULL, -- as a script writes it
     keys        text[]           NOT NULL, -- as `search` has them
+    id          bigint           NOT NULL GENERATED ALWAYS AS IDENTITY,
     PRIMARY KEY (app_id, collection, path)
 );
 SELECT picloud_grant('document_indexes');
@@ -27,12 +28,12 @@ CREATE TABLE document_keys (
     app_id      uuid             NOT NULL,
     collection  text COLLATE "C" NOT NULL,
     document_id text COLLATE "C" NOT NULL,
-    path        text COLLATE "C" NOT NULL,
+    index_id    bigint           NOT NULL,
     key         bytea            NOT NULL,
-    PRIMARY KEY (app_id, collection, document_id, path),
+    PRIMARY KEY (app_id, collection, document_id, index_id),
     FOREIGN KEY (app_id, collection, document_id) REFERENCES documents (app_id, collection, id) ON DELETE CASCADE
 );
-CREATE INDEX document_keys_order ON document_keys (app_id, collection, path, key, document_id);
+CREATE INDEX document_keys_order ON document_keys (app_id, index_id, key, document_id);
 SELECT picloud_grant('document_keys');
 
 CREATE FUNCTION picloud_document_at(value jsonb, keys text[]) RETURNS jsonb LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
@@ -98,12 +99,12 @@ COMMENT ON FUNCTION picloud_document_lock IS
 CREATE FUNCTION picloud_keep_document_keys() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM pg_advisory_xact_lock_shared(picloud_document_lock(NEW.app_id, NEW.collection));
-    INSERT INTO document_keys AS kept (app_id, collection, document_id, path, key)
-    SELECT NEW.app_id, NEW.collection, NEW.id, declared.path,
+    INSERT INTO document_keys AS kept (app_id, collection, document_id, index_id, key)
+    SELECT NEW.app_id, NEW.collection, NEW.id, declared.id,
         picloud_document_key(picloud_document_at(NEW.search, declared.keys))
     FROM document_indexes AS declared
     WHERE declared.app_id = NEW.app_id AND declared.collection = NEW.collection
-    ON CONFLICT (app_id, collection, document_id, path) DO UPDATE
+    ON CONFLICT (app_id, collection, document_id, index_id) DO UPDATE
     SET key = EXCLUDED.key
     WHERE kept.key <> EXCLUDED.key;
     RETURN NULL;

@@ -63,7 +63,7 @@ A **filter** is a table of paths and what must be there; all of it must hold. Th
 - `{{ p = {{ gt = v }} }}`, `gte`, `lt`, `lte`: is more than, at least, less than, at most `v`; numbers are compared
   with numbers, strings with strings in the order of their bytes.
 - `{{ p = {{ ["in"] = list }} }}`: equals one of the list's values, at most {IN_MAX}.
-- `{{ p = {{ prefix = s }} }}`: is a string that begins with `s`, of at most {TERM_MAX_BYTES} bytes.
+- `{{ p = {{ prefix = s }} }}`: is a string that begins with `s`.
 - `{{ p = {{ contains = v }} }}`: is a list with an element that equals `v`, or a string with the string `v` in it, of
   at most {TERM_MAX_BYTES} bytes.
 - `{{ p = {{ exists = true }} }}`: is there; with `false`: is not.
@@ -347,7 +347,7 @@ def _position(cursor: str, seal: bytes, keys: int) -> Position:
         place = content[_SEAL_BYTES:]
         *found, document_id = place.split(b"\n", keys)
         position = Position(tuple(bytes.fromhex(key.decode()) for key in found), _id(document_id.decode()))
-    except ValueError:
+    except (ValueError, InvalidInput):
         raise wrong from None
     if content[:_SEAL_BYTES] != _sealed(seal, place) or len(position.keys) != keys:
         raise wrong

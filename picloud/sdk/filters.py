@@ -28,8 +28,8 @@ CONDITIONS_MAX: Final = 50
 DEPTH_MAX: Final = 8
 """Of `and`, `or` and `not` within each other."""
 IN_MAX: Final = 1000
-TERM_MAX_BYTES: Final = 1024
-"""Of a text to look for: the server may need its length times that of the text it searches."""
+TERM_MAX_BYTES: Final = 256
+"""Of a text to look for: the server may need its length times that of the text, and cannot be stopped within one."""
 ORDERS_MAX: Final = 4
 
 _COMBINATORS: Final = ("and", "or", "not")
@@ -119,7 +119,7 @@ _CHECKS: Final[Mapping[str, tuple[str, Callable[[Any], bool]]]] = {
         (Operator.GT, Operator.GTE, Operator.LT, Operator.LTE), ("a number or a string", _is_ordered)
     ),
     Operator.IN: (f"a list of at most {IN_MAX} values", lambda o: isinstance(o, list) and len(o) <= IN_MAX),
-    Operator.PREFIX: (f"a string of at most {TERM_MAX_BYTES} bytes", _is_term),
+    Operator.PREFIX: ("a string", lambda operand: isinstance(operand, str)),
     Operator.CONTAINS: (
         f"any value, a string of at most {TERM_MAX_BYTES} bytes", lambda o: not isinstance(o, str) or _is_term(o)
     ),

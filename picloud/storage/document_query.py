@@ -1,13 +1,13 @@
-"""From a question about documents to SQL. Every value is a parameter; the text is made of constants of this file.
+"""From a question about documents to SQL. Every value is a parameter; the text is made of constants of this package.
 
-The conditions on `search` alone decide which documents are found. An index only narrows: for each declared path that
-the filter or the order uses, `document_keys` is joined, where every document of the collection has one row, and
-conditions that must hold anyway become ranges of its keys. So what is found is the same with and without an index.
+The conditions on `search` alone decide which documents are found. An index only narrows and sorts: of the declared
+paths the filter or the order uses, one is taken, whose rows in `document_keys`, one for each document of the
+collection, lead to the documents. So what is found is the same with and without an index.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, LiteralString
 
 from psycopg.sql import SQL, Composable, Composed, Placeholder
@@ -19,7 +19,6 @@ from picloud.model.documents import (
     Filter,
     Not,
     Operator,
-    Order,
     Path,
     Position,
     Query,
@@ -40,6 +39,16 @@ _COMPARISONS: Final[Mapping[Operator, LiteralString]] = {
     Operator.LT: "<",
     Operator.LTE: "<=",
 }
+_SORTING: Final = 1
+_USEFULNESS: Final[Mapping[Operator, int]] = {
+    Operator.EQ: 0,
+    Operator.IN: 0,
+    Operator.PREFIX: 0,
+    **dict.fromkeys(_COMPARISONS, 2),
+    Operator.EXISTS: 3,
+}
+"""Of an index for a condition; the least is the most useful, and one in the wanted order is `_SORTING`."""
+_SORT_NAMES: Final[tuple[LiteralString, ...]] = ("s0", "s1", "s2", "s3")
 
 
 def stored_path(path: Path) -> str:
@@ -55,49 +64,35 @@ def stored_keys(path: Path) -> list[str]:
 class Statement:
     """One question about the documents of a collection, in SQL."""
 
-    def __init__(self, collection: str, query: Query, indexed: Collection[str]) -> None:
-        """Take the declared paths that may be used, as `stored_path` has them."""
-        self.values: dict[str, Any] = {"collection": collection}
-        """The values of the statement's parameters, all but `app_id`."""
-        self._aliases: dict[str, LiteralString] = {}
-        self._ranges: list[Composable] = []
-        self._indexed = indexed
+    def __init__(self, collection: str, query: Query, indexes: Mapping[str, int]) -> None:
+        """Take the declared paths, as `stored_path` has them, with the ids of their indexes."""
         self._query = query
-        for order in query.orders[:1]:  # the most useful
-            self._key(order.path)
-        self._where = self._holds(query.filter)
-        for condition in _needed(query.filter):
-            if (key := self._key(condition.path)) is not None:
-                self._ranges += self._range(key, condition)
-
-    @property
-    def used(self) -> tuple[str, ...]:
-        """Declared paths whose keys the statement reads: without them it finds nothing."""
-        return tuple(self._aliases)
+        self._path = _most_useful(query, indexes)
+        self.index_id = None if self._path is None else indexes[stored_path(self._path)]
+        """Of the index the statement reads, if any: when that is gone, it finds nothing."""
+        self.values: dict[str, Any] = {"collection": collection, "index_id": self.index_id}
+        """The values of the statement's parameters, all but `app_id`."""
 
     def count(self) -> Composed:
         """Return the statement `count`."""
-        self.values["used"] = list(self.used)
-        return SQL(_SQL["count"]).format(joins=self._joins(), where=self._conditions())
+        where = SQL(" AND ").join([*self._narrowed(), self._holds(self._query.filter)])
+        return SQL(_SQL["count"]).format(source=self._source, where=where)
 
     def find(self, position: Position | None) -> Composed:
         """Return the statement `find`, for what comes after a position; `limit` and `bytes_max` are left to give."""
         orders = self._query.orders
-        keys = [self._sort_key(order) for order in orders]
+        down = [*(order.descending for order in orders), self._query.descending]
+        keys = [self._sort_key(order.path) for order in orders]
+        document_id = SQL("d.id" if self._path is None else "k.document_id")
+        after = [] if position is None else self._after([*keys, document_id], position, down)
         names = [SQL(name) for name in _SORT_NAMES[: len(orders)]]
-        if position is not None:
-            self._ranges += self._after(keys, position)
-        joins, where = self._joins(), self._conditions()
-        self.values["used"] = list(self.used)
-        directions = [*(_direction(order.descending) for order in orders), _direction(self._query.descending)]
         return SQL(_SQL["find"]).format(
-            joins=joins,
-            where=where,
+            id=SQL("{} AS id").format(document_id),
+            source=self._source,
+            where=SQL(" AND ").join([*self._narrowed(), *after, self._holds(self._query.filter)]),
             keys=SQL(", ").join(names),
-            sorted=SQL("").join(SQL(", {} AS {}").format(*pair) for pair in zip(keys, names, strict=True)),
-            order=SQL(", ").join(
-                SQL("{} {}").format(*pair) for pair in zip([*names, SQL("id")], directions, strict=True)
-            ),
+            sorted=SQL("").join(map(SQL(", {} AS {}").format, keys, names)),
+            order=_ordered([*names, SQL("id")], down),
         )
 
     def _parameter(self, value: Any) -> Placeholder:
@@ -164,80 +159,56 @@ class Statement:
 
     # What narrows ----------------------------------------------------------------------------------------------------
 
-    def _key(self, path: Path) -> Composable | None:
-        """Return the column with the keys of a declared path, None when it is not declared."""
-        text = stored_path(path)
-        if text not in self._aliases:
-            if text not in self._indexed or len(self._aliases) == len(_ALIASES):
-                return None
-            self._aliases[text] = _ALIASES[len(self._aliases)]
-        return SQL("{}.key").format(SQL(self._aliases[text]))
+    @property
+    def _source(self) -> SQL:
+        return SQL("documents AS d" if self._path is None else _SQL["by_index"])
 
-    def _joins(self) -> Composable:
-        join = SQL(
-            "JOIN document_keys AS {0} ON {0}.app_id = %(app_id)s AND {0}.collection = %(collection)s"
-            " AND {0}.path = {1} AND {0}.document_id = d.id"
-        )
-        return SQL(" ").join(join.format(SQL(a), self._parameter(text)) for text, a in self._aliases.items())
+    def _narrowed(self) -> Iterator[Composable]:
+        """Yield conditions on the index, if there is one, which hold wherever the filter does."""
+        if self._path is not None:
+            yield SQL("k.app_id = %(app_id)s AND k.index_id = %(index_id)s")
+            for condition in _needed(self._query.filter):
+                if condition.path == self._path:
+                    yield from self._range(condition)
 
-    def _conditions(self) -> Composable:
-        return SQL(" AND ").join([*self._ranges, self._where])
-
-    def _range(self, key: Composable, condition: Condition) -> Iterator[Composable]:
+    def _range(self, condition: Condition) -> Iterator[Composable]:
         """Yield conditions on a key that hold wherever the condition does."""
         operand = condition.operand
         match condition.operator:
             case Operator.EQ:
-                yield SQL("{} = picloud_document_key({})").format(key, self._json(operand))
+                yield SQL("k.key = picloud_document_key({})").format(self._json(operand))
             case Operator.IN:
-                keys = "{} = ANY (ARRAY(SELECT picloud_document_key(value) FROM jsonb_array_elements({}) AS e (value)))"
-                yield SQL(keys).format(key, self._json(operand))
+                keys = SQL("ARRAY(SELECT picloud_document_key(value) FROM jsonb_array_elements({}) AS e (value))")
+                yield SQL("k.key = ANY ({})").format(keys.format(self._json(operand)))
             case Operator.EXISTS:
-                yield SQL("{} {} '\\x00'::bytea").format(key, SQL(">" if operand else "="))
+                yield SQL("k.key > '\\x00'::bytea" if operand else "k.key = '\\x00'::bytea")
             case Operator.PREFIX:
                 start = (_STRINGS + searchable_text(operand).encode())[:_KEY_MAX_BYTES]
-                yield self._compared(key, ">=", start)
-                yield self._compared(key, "<", _next(start))
-            case Operator.GT | Operator.GTE | Operator.LT | Operator.LTE:
-                start = _STRINGS if isinstance(operand, str) else _NUMBERS
-                upwards = condition.operator in (Operator.GT, Operator.GTE)
-                bound = SQL(">=" if upwards else "<=")  # strings that differ beyond the key's length have one key
-                yield SQL("{} {} picloud_document_key({})").format(key, bound, self._json(operand))
-                yield self._compared(key, "<", _next(start)) if upwards else self._compared(key, ">=", start)
+                yield SQL("k.key >= {}::bytea").format(self._parameter(start))
+                yield SQL("k.key < {}::bytea").format(self._parameter(_next(start)))
+            case Operator.GT | Operator.GTE:  # strings that differ beyond the length of keys have one key
+                yield SQL("k.key >= picloud_document_key({})").format(self._json(operand))
+                yield SQL("k.key < {}::bytea").format(self._parameter(_next(_kind(operand))))
+            case Operator.LT | Operator.LTE:
+                yield SQL("k.key <= picloud_document_key({})").format(self._json(operand))
+                yield SQL("k.key >= {}::bytea").format(self._parameter(_kind(operand)))
             case Operator.CONTAINS:  # keys say nothing of elements
                 return
 
-    def _compared(self, key: Composable, comparison: LiteralString, bound: bytes) -> Composable:
-        return SQL("{} {} {}::bytea").format(key, SQL(comparison), self._parameter(bound))
-
     # What sorts ------------------------------------------------------------------------------------------------------
 
-    def _sort_key(self, order: Order) -> Composable:
-        key = self._key(order.path)
-        return SQL("picloud_document_key({})").format(self._at(order.path)) if key is None else key
+    def _sort_key(self, path: Path) -> Composable:
+        return SQL("k.key") if path == self._path else SQL("picloud_document_key({})").format(self._at(path))
 
-    def _after(self, keys: list[Composable], position: Position) -> Iterator[Composable]:
-        """Yield conditions for what comes after a position."""
-        orders = self._query.orders
-        first = self._aliases.get(stored_path(orders[0].path)) if orders else None
-        document_id = SQL("{}.document_id").format(SQL(first)) if first else SQL("d.id")
-        columns = [*keys, document_id]
-        bounds: list[Composable] = [SQL("{}::bytea").format(self._parameter(key)) for key in position.keys]
-        bounds.append(SQL("{}::text").format(self._parameter(position.id)))
-        descending = [*(order.descending for order in orders), self._query.descending]
-        if len(set(descending)) == 1:
+    def _after(self, columns: list[Composable], position: Position, down: list[bool]) -> list[Composable]:
+        """Return conditions for what comes after a position."""
+        keys = [SQL("{}::bytea").format(self._parameter(key)) for key in position.keys]
+        bounds = [*keys, SQL("{}::text").format(self._parameter(position.id))]
+        if len(set(down)) == 1:
             comma = SQL(", ")
-            row = SQL("({}) {} ({})")
-            yield row.format(comma.join(columns), SQL("<" if descending[0] else ">"), comma.join(bounds))
-        else:
-            yield _mixed(columns, bounds, descending)
-        if orders:  # where an index can start
-            yield SQL("{} {} {}").format(columns[0], SQL("<=" if descending[0] else ">="), bounds[0])
-
-
-_ALIASES: Final[tuple[LiteralString, ...]] = ("k0", "k1", "k2", "k3")
-"""Of joins: more would cost the planner more than they save."""
-_SORT_NAMES: Final[tuple[LiteralString, ...]] = ("s0", "s1", "s2", "s3")
+            return [SQL("({}) {} ({})").format(comma.join(columns), SQL("<" if down[0] else ">"), comma.join(bounds))]
+        start = SQL("{} {} {}").format(columns[0], SQL("<=" if down[0] else ">="), bounds[0])
+        return [start, _further(columns, bounds, down)]
 
 
 def _needed(part: Filter) -> Iterator[Condition]:
@@ -248,6 +219,18 @@ def _needed(part: Filter) -> Iterator[Condition]:
         case AllOf(parts):
             for inner in parts:
                 yield from _needed(inner)
+
+
+def _most_useful(query: Query, indexes: Mapping[str, int]) -> Path | None:
+    """Return the declared path that is likely to lead to the fewest documents, None when there is none to use."""
+    useful = [(_USEFULNESS[c.operator], c.path) for c in _needed(query.filter) if c.operator in _USEFULNESS]
+    useful += [(_SORTING, order.path) for order in query.orders[:1]]
+    declared = [(rank, path) for rank, path in useful if stored_path(path) in indexes]
+    return min(declared)[1] if declared else None
+
+
+def _kind(operand: float | str) -> bytes:
+    return _STRINGS if isinstance(operand, str) else _NUMBERS
 
 
 def _next(start: bytes) -> bytes:
@@ -261,15 +244,16 @@ def _string_case(condition: LiteralString, value: Composable, operand: Composabl
     return SQL("CASE jsonb_typeof({}) WHEN 'string' THEN {} END").format(value, holds)
 
 
-def _mixed(columns: list[Composable], bounds: list[Composable], descending: list[bool]) -> Composable:
-    """Return what is true after the bounds, where the columns' directions differ."""
+def _further(columns: list[Composable], bounds: list[Composed], down: list[bool]) -> Composable:
+    """Return what is true after the bounds, where not all columns have the same direction."""
     ways = []
-    for number, down in enumerate(descending):
-        same = [SQL("{} = {}").format(*pair) for pair in zip(columns[:number], bounds[:number], strict=True)]
-        further = SQL("{} {} {}").format(columns[number], SQL("<" if down else ">"), bounds[number])
+    for number, descending in enumerate(down):
+        same = map(SQL("{} = {}").format, columns[:number], bounds[:number])
+        further = SQL("{} {} {}").format(columns[number], SQL("<" if descending else ">"), bounds[number])
         ways.append(SQL(" AND ").join([*same, further]))
     return SQL("({})").format(SQL(" OR ").join(ways))
 
 
-def _direction(descending: bool) -> SQL:
-    return SQL("DESC" if descending else "ASC")
+def _ordered(columns: Sequence[Composable], down: list[bool]) -> Composable:
+    directions = [SQL("DESC" if descending else "ASC") for descending in down]
+    return SQL(", ").join(map(SQL("{} {}").format, columns, directions))

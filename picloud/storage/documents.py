@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 
 from picloud.errors import Conflict, InvalidInput, NotFound
 from picloud.model.documents import Document, Path, Position, Query, shown
@@ -79,28 +79,26 @@ def find(
     A page has at most `limit` documents, and but for its first no more than `bytes_max` of bodies.
     """
 
-    def rows_with(indexed: Collection[str]) -> list[tuple[object, ...]] | None:
-        statement = Statement(collection, query, indexed)
+    for declared in (_declared(session, collection), {}):
+        statement = Statement(collection, query, declared)
         composed = statement.find(after)
         rows = session.fetch(composed, statement.values | {"limit": limit + 1, "bytes_max": bytes_max})
-        return rows if rows[0][0] == len(statement.used) else None
-
-    rows = rows_with(_declared(session, collection)) or rows_with(())
-    assert rows is not None  # noqa: S101  (no index, none dropped)
+        if rows[0][0] or statement.index_id is None:  # else it was dropped in between
+            break
     found = [row[1:] for row in rows[:limit] if row[1] is not None]
-    documents = [Document(*row[:5]) for row in found]  # type: ignore[arg-type]
+    documents = [Document(*row[:5]) for row in found]
     if not found or found[-1][5] == len(found):
         return documents, None
-    return documents, Position(tuple(found[-1][6]), documents[-1].id)  # type: ignore[arg-type]
+    return documents, Position(tuple(found[-1][6]), documents[-1].id)
 
 
 def count(session: DataSession, collection: str, query: Query) -> int:
     """Return how many documents there are."""
-    for indexed in (_declared(session, collection), ()):
-        statement = Statement(collection, query, indexed)
+    for declared in (_declared(session, collection), {}):
+        statement = Statement(collection, query, declared)
         composed = statement.count()
         [(alive, number)] = session.fetch(composed, statement.values)
-        if alive == len(statement.used):  # else one was dropped in between
+        if alive or statement.index_id is None:
             break
     return int(number)
 
@@ -119,16 +117,16 @@ def add_index(session: DataSession, collection: str, path: Path, *, indexes_max:
     session.begin()
     try:
         session.fetch(_SQL["lock_indexes"], values)
-        added = bool(session.fetch(_SQL["add_index"], values))
+        added = session.fetch(_SQL["add_index"], values)
         if added:
             if len(_declared(session, collection)) > indexes_max:
                 raise InvalidInput(f"a collection has at most {indexes_max} indexes: drop one first")
-            session.fetch(_SQL["fill_index"], values)
+            session.fetch(_SQL["fill_index"], values | {"index_id": added[0][0]})
     except BaseException:
         session.rollback()
         raise
     session.commit()
-    return added
+    return bool(added)
 
 
 def drop_index(session: DataSession, collection: str, path: Path) -> bool:
@@ -137,17 +135,19 @@ def drop_index(session: DataSession, collection: str, path: Path) -> bool:
     session.begin()
     try:
         session.fetch(_SQL["lock_indexes"], values)
-        dropped = bool(session.fetch(_SQL["drop_index"], values))
-        session.fetch(_SQL["empty_index"], values)
+        dropped = session.fetch(_SQL["drop_index"], values)
+        for (index_id,) in dropped:
+            session.fetch(_SQL["empty_index"], {"index_id": index_id})
     except BaseException:
         session.rollback()
         raise
     session.commit()
-    return dropped
+    return bool(dropped)
 
 
-def _declared(session: DataSession, collection: str) -> list[str]:
-    return [path for (path,) in session.fetch(_SQL["indexes"], {"collection": collection})]
+def _declared(session: DataSession, collection: str) -> dict[str, int]:
+    """Return the ids of the collection's indexes, by path."""
+    return dict(session.fetch(_SQL["indexes"], {"collection": collection}))
 
 
 def _missed(session: DataSession, collection: str, document_id: str, if_version: int | None) -> NotFound | Conflict:

@@ -41,10 +41,9 @@ WHERE app_id = %(app_id)s AND collection = %(collection)s AND id = %(id)s
 RETURNING version
 
 -- name: indexes
-SELECT path
+SELECT path, id
 FROM document_indexes
 WHERE app_id = %(app_id)s AND collection = %(collection)s
-ORDER BY path
 
 -- name: lock_indexes
 SELECT pg_advisory_xact_lock(picloud_document_lock(%(app_id)s, %(collection)s))
@@ -53,12 +52,12 @@ SELECT pg_advisory_xact_lock(picloud_document_lock(%(app_id)s, %(collection)s))
 INSERT INTO document_indexes (app_id, collection, path, keys)
 VALUES (%(app_id)s, %(collection)s, %(path)s, %(keys)s::text[])
 ON CONFLICT (app_id, collection, path) DO NOTHING
-RETURNING path
+RETURNING id
 
 -- name: fill_index
 -- Those locked are there until the end; others would break the foreign key.
-INSERT INTO document_keys (app_id, collection, document_id, path, key)
-SELECT %(app_id)s, %(collection)s, there.id, %(path)s,
+INSERT INTO document_keys (app_id, collection, document_id, index_id, key)
+SELECT %(app_id)s, %(collection)s, there.id, %(index_id)s,
     picloud_document_key(picloud_document_at(there.search, %(keys)s::text[]))
 FROM (
     SELECT id, search
@@ -70,22 +69,31 @@ FROM (
 -- name: drop_index
 DELETE FROM document_indexes
 WHERE app_id = %(app_id)s AND collection = %(collection)s AND path = %(path)s
-RETURNING path
+RETURNING id
 
 -- name: empty_index
 DELETE FROM document_keys
-WHERE app_id = %(app_id)s AND collection = %(collection)s AND path = %(path)s
+WHERE app_id = %(app_id)s AND index_id = %(index_id)s
+
+-- name: by_index
+-- From keys to documents and never the other way: without statistics the planner might read the index once for each document.
+document_keys AS k CROSS JOIN LATERAL (
+    SELECT app_id, collection, version, created_at, updated_at, body, search
+    FROM documents
+    WHERE app_id = %(app_id)s AND collection = %(collection)s AND id = k.document_id
+    OFFSET 0
+) AS d
 
 -- name: count
--- `alive` tells whether the indexes the statement uses are there in its snapshot.
+-- `alive` tells whether the index the statement uses is there in its snapshot.
 SELECT
     (
         SELECT count(*)
         FROM document_indexes
-        WHERE app_id = %(app_id)s AND collection = %(collection)s AND path = ANY(%(used)s::text[])
+        WHERE app_id = %(app_id)s AND collection = %(collection)s AND id = %(index_id)s
     ) AS alive,
     count(*)
-FROM documents AS d {joins}
+FROM {source}
 WHERE d.app_id = %(app_id)s AND d.collection = %(collection)s AND {where}
 
 -- name: find
@@ -95,14 +103,14 @@ SELECT alive.count, page.id, page.version, to_char(page.created_at AT TIME ZONE 
 FROM (
     SELECT count(*)
     FROM document_indexes
-    WHERE app_id = %(app_id)s AND collection = %(collection)s AND path = ANY(%(used)s::text[])
+    WHERE app_id = %(app_id)s AND collection = %(collection)s AND id = %(index_id)s
 ) AS alive
 LEFT JOIN (
     SELECT id, version, created_at, updated_at, body, ARRAY[{keys}]::bytea[] AS keys, count(*) OVER () AS available,
         row_number() OVER within AS number, sum(octet_length(body)) OVER within AS size
     FROM (
-        SELECT d.id, d.version, d.created_at, d.updated_at, d.body{sorted}
-        FROM documents AS d {joins}
+        SELECT {id}, d.version, d.created_at, d.updated_at, d.body{sorted}
+        FROM {source}
         WHERE d.app_id = %(app_id)s AND d.collection = %(collection)s AND {where}
         ORDER BY {order}
         LIMIT %(limit)s
