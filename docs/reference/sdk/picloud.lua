@@ -120,9 +120,9 @@ function kv.commit(options) end
 --- - `{ p = { gt = v } }`, `gte`, `lt`, `lte`: is more than, at least, less than, at most `v`; numbers are compared
 ---   with numbers, strings with strings in the order of their bytes.
 --- - `{ p = { ["in"] = list } }`: equals one of the list's values, at most 1000.
---- - `{ p = { prefix = s } }`: is a string that begins with `s`, of at most 1024 bytes.
+--- - `{ p = { prefix = s } }`: is a string that begins with `s`.
 --- - `{ p = { contains = v } }`: is a list with an element that equals `v`, or a string with the string `v` in it, of
----   at most 1024 bytes.
+---   at most 256 bytes.
 --- - `{ p = { exists = true } }`: is there; with `false`: is not.
 ---
 --- `{ ["and"] = { f, g } }`, `{ ["or"] = { f, g } }` and `{ ["not"] = f }` put filters together. Several

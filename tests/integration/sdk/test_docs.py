@@ -39,7 +39,7 @@ def data(platform: Platform, app: str = "shop", *, discard: bool = False) -> Ite
     """Open an app's data, as a run does."""
     with suppress(Conflict):
         platform.apps.create(app)
-    with closing(DataSession(platform.runs, platform.apps.get(app), discard=discard)) as session:
+    with closing(DataSession(platform.runs, platform.apps.get(app), lambda: 10.0, discard=discard)) as session:
         yield session
 
 
