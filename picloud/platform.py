@@ -96,7 +96,7 @@ def open_platform(settings: Settings) -> Iterator[Platform]:
         database.open()
         runs = open_runs_database(
             conninfo,
-            pool_size=settings.database_pool_size,
+            pool_size=max(settings.database_pool_size, settings.threads),  # one run holds one to its end
             timeout_s=settings.database_timeout_s,
         )
         try:
@@ -127,6 +127,7 @@ def _remote(settings: Settings, token: str) -> Iterator[ExecutorClient | None]:
             Turns(settings.threads),
             timeout_s=settings.run_timeout_s,
             grace_s=settings.run_grace_s,
+            response_bytes=settings.response_max_mb * 2**20,
         )
     ) as remote:
         yield remote

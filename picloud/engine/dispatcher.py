@@ -59,30 +59,29 @@ class Snapshots:
         Raises `NotFound` when there is no such app.
         """
         app = self._apps.get(app_name)
-        key = (app.id, app.revision)
-        with self._lock:
-            kept = self._kept.get(key)
-            if kept is not None:
-                self._kept.move_to_end(key)
-        if kept is None:
-            return self._load(app)
-        self.counters.add(hits=1)
-        return kept
+        return self._find((app.id, app.revision)) or self._load(app)
 
     def at(self, app_name: str, app_id: AppId, revision: int) -> Snapshot:
         """Return the snapshot of the app at this revision, without reading anything when it is kept.
 
         Raises `StaleRevision` when it is not kept and the app has changed since, `NotFound` when the app is gone.
         """
-        with self._lock:
-            kept = self._kept.get((app_id, revision))
+        kept = self._find((app_id, revision))
         if kept is not None:
-            self.counters.add(hits=1)
             return kept.snapshot
         now = self.current(app_name).snapshot
         if (now.app.id, now.app.revision) != (app_id, revision):
             raise StaleRevision
         return now
+
+    def _find(self, key: tuple[AppId, int]) -> Published | None:
+        with self._lock:
+            kept = self._kept.get(key)
+            if kept is None:
+                return None
+            self._kept.move_to_end(key)
+        self.counters.add(hits=1)
+        return kept
 
     def _load(self, app: App) -> Published:
         started = time.perf_counter()

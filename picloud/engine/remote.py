@@ -15,6 +15,10 @@ from picloud.errors import ExecutorLost, ExecutorUnavailable
 from picloud.model.http import Response
 
 CONNECT_TIMEOUT_S: Final = 5.0
+ENVELOPE_BYTES: Final = 2**20
+"""What an answer may have beyond the response of its script."""
+REFUSED: Final = frozenset((400, 401, 403, 404, 405, 413))
+"""Statuses a node answers before it runs anything."""
 IDLE_S: Final = 10.0
 """An unused connection is closed after this, before the other node would: a request never meets one that just ended."""
 
@@ -22,8 +26,10 @@ IDLE_S: Final = 10.0
 class RemoteExecutor(ExecutorClient):
     """Sends calls to one other node, which shares the database and the instance token."""
 
-    def __init__(self, url: str, token: str, turns: Turns, *, timeout_s: float, grace_s: float) -> None:
-        """Take the node's root URL, the seconds a run may take, and those it may take to be stopped."""
+    def __init__(
+        self, url: str, token: str, turns: Turns, *, timeout_s: float, grace_s: float, response_bytes: int
+    ) -> None:
+        """Take the node's root URL, the seconds a run may take and may take to be stopped, and its largest response."""
         self._url = url.rstrip("/") + EXECUTE_PATH
         self._headers: dict[bytes | str, bytes | str] = {
             "authorization": f"Bearer {token}",
@@ -32,6 +38,7 @@ class RemoteExecutor(ExecutorClient):
         self._turns = turns
         self._timeout_s = timeout_s
         self._grace_s = grace_s
+        self._answer_bytes = response_bytes + ENVELOPE_BYTES
         self._pool = httpcore.ConnectionPool(max_connections=None, keepalive_expiry=IDLE_S)
 
     def close(self) -> None:
@@ -44,7 +51,10 @@ class RemoteExecutor(ExecutorClient):
         Raises `ExecutorUnavailable` when the node refuses or is not there, `ExecutorLost` when it does not answer.
         """
         with self._turns.turn(call.app_id):
-            ended = decode_ended(self._exchange(call))
+            try:
+                ended = decode_ended(self._exchange(call))
+            except ValueError as error:  # it is no data plane, or one of another version
+                raise ExecutorLost from error
         if ended.report is not None and observe is not None:
             observe(ended.report)
         if isinstance(ended.outcome, Failure):
@@ -55,19 +65,31 @@ class RemoteExecutor(ExecutorClient):
         left_s = self._timeout_s
         if call.deadline is not None:
             left_s = max(0.0, min(left_s, call.deadline - time.monotonic()))
-        waits_s = {"connect": CONNECT_TIMEOUT_S, "write": left_s + self._grace_s, "read": left_s + self._grace_s}
+        wait_s = left_s + self._grace_s
+        waits_s = {"connect": min(CONNECT_TIMEOUT_S, wait_s), "write": wait_s, "read": wait_s}
         try:
-            answer = self._pool.request(
+            with self._pool.stream(
                 "POST",
                 self._url,
                 headers=self._headers | {"x-request-id": call.request.id},
                 content=encode_call(call, left_s),
                 extensions={"timeout": waits_s},
-            )
+            ) as answer:
+                content = self._read(answer, time.monotonic() + wait_s)
         except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
             raise ExecutorUnavailable from error
         except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException) as error:
             raise ExecutorLost from error
-        if answer.status != 200:
-            raise ExecutorUnavailable from RuntimeError(f"the node answers {answer.status}: {answer.content[:500]!r}")
-        return answer.content
+        if answer.status == 200:
+            return content
+        refused = ExecutorUnavailable if answer.status in REFUSED else ExecutorLost
+        raise refused from RuntimeError(f"the node answers {answer.status}: {content[:500]!r}")
+
+    def _read(self, answer: httpcore.Response, deadline: float) -> bytes:
+        """Return the body; raise `ExecutorLost` when it grows too large or comes too slowly."""
+        content = bytearray()
+        for part in answer.iter_stream():
+            content += part
+            if len(content) > self._answer_bytes or time.monotonic() > deadline:
+                raise ExecutorLost
+        return bytes(content)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Annotated, Final, Literal
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from picloud.engine.client import Call
 from picloud.errors import AppBusy, CallerError, InvalidInput, NotFound, PicloudError, ScriptError, StaleRevision
@@ -40,9 +40,11 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class _Sent:
+    protocol: Literal[1]
+    """The number of this form; a node that reads another refuses it."""
     call: Call
     """Its deadline is left out: two nodes have two clocks."""
-    timeout_s: float
+    timeout_s: Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 def _with_subclasses(base: type[ScriptError]) -> Iterator[type[ScriptError]]:
@@ -60,7 +62,7 @@ _ENDED = TypeAdapter(Ended)
 def encode_call(call: Call, timeout_s: float) -> bytes:
     """Return a call that has so many seconds left."""
     bare = replace(call, deadline=None, request=replace(call.request, body=b""))
-    return _SENT.dump_json(_Sent(bare, timeout_s)) + b"\n" + call.request.body
+    return _SENT.dump_json(_Sent(1, bare, timeout_s)) + b"\n" + call.request.body
 
 
 def decode_call(data: bytes) -> Call:

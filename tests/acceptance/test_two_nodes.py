@@ -190,6 +190,36 @@ def test_a_node_that_never_answers_is_given_up_at_the_deadline(nodes: Nodes, env
     assert answer.json()["error"]["code"] == "executor_lost"
 
 
+def test_an_answer_that_is_not_picloud_s_is_given_up(nodes: Nodes, environment: dict[str, str]) -> None:
+    """Some other server at the address: it may have done anything with the call."""
+
+    def answer_with(head: bytes) -> httpx.Response:
+        def serve() -> None:
+            connection, _ = other.accept()
+            with closing(connection):
+                connection.recv(65536)
+                connection.sendall(head)
+
+        answering = threading.Thread(target=serve)
+        answering.start()
+        answer = httpx.get(f"{front.url}/run/blog/hello/ada", timeout=DEADLINE_S)
+        answering.join(DEADLINE_S)
+        return answer
+
+    with closing(socket.create_server(("127.0.0.1", 0))) as other:
+        front = nodes.start_front(PICLOUD_EXECUTOR_URL=f"http://127.0.0.1:{other.getsockname()[1]}")
+        for head in (
+            b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello",
+            b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n",
+            b"HTTP/1.1 500 Oops\r\ncontent-length: 0\r\n\r\n",
+            b"nonsense\r\n\r\n",
+        ):
+            answer = answer_with(head)
+            assert (answer.status_code, answer.json()["error"]["code"]) == (502, "executor_lost")
+        answer = answer_with(b"HTTP/1.1 401 No\r\ncontent-length: 0\r\n\r\n")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "executor_unavailable")
+
+
 def test_only_the_instance_token_may_have_calls_run(nodes: Nodes, environment: dict[str, str]) -> None:
     """A call says itself who makes it, so a token that could not be everybody is refused before it is read."""
     made = picloud(environment, "token", "create", "--app", "blog", "--scope", "app:admin", "--json")

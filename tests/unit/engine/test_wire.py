@@ -106,8 +106,12 @@ def test_anything_else_is_refused(data: bytes) -> None:
 
 def test_a_call_without_a_field_is_refused() -> None:
     call = Call(AppId(UUID(int=1)), "blog", 1, "hello", {}, Request("GET", "/", "id"))
-    data = encode_call(call, 1)
-    for field in (b'"revision":1,', b'"app":"blog",', b'"timeout_s":1'):
+    data = encode_call(call, 1.0)
+    for field in (b'"revision":1,', b'"app":"blog",', b'"protocol":1,', b',"timeout_s":1.0'):
         assert field in data
         with pytest.raises(InvalidInput):
             decode_call(data.replace(field, b""))
+    for other in (data.replace(b'"protocol":1', b'"protocol":2'), data.replace(b":1.0}", b":NaN}")):
+        assert other != data
+        with pytest.raises(InvalidInput):
+            decode_call(other)
