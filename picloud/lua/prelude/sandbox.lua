@@ -88,6 +88,11 @@ end
 -- metatables --------------------------------------------------------------------------------------------------------
 
 local function safe_setmetatable(t, meta)
+  local behind = raw(meta)
+  if behind then -- Lua reads metatables past theirs, so a read-only one is taken as a copy
+    meta = {}
+    for key, value in next, behind do meta[key] = value end
+  end
   if type(meta) == "table" and rawget(meta, "__gc") ~= nil then
     error("setmetatable: __gc is not available to scripts; use a local with <close>", 2)
   end

@@ -56,7 +56,7 @@ DATA = [
     "return 'text'",
     "return",
     "",
-    "local a, b = { 1 }, 2\nreturn { a[1], a.x, b, (b), not b, a .. '' }",
+    "local a, b = { 1 }, 2\nreturn { a, b, (b), not b, a .. '' }",
     "M = {}\nM = { M }\nM = { M }\nreturn M",
 ]
 NOT_DATA = [
@@ -70,6 +70,9 @@ NOT_DATA = [
     "return { kv = json }",
     "local f = { a = { b = { function() end } } }\nreturn f",
     "return string.format",
+    "return { f = ('x').rep }",
+    "local s = 'x'\nreturn { f = s.rep }",
+    "local s = 'x'\nreturn { f = s['rep'] }",
 ]
 
 
@@ -137,6 +140,19 @@ def test_the_message_says_what_to_do(session: Session) -> None:
         except ScriptRuntimeError as error:
             assert "copy what you want to change" in error.message
             assert (error.script, error.line) == ("it", 2)
+
+
+def test_it_can_be_a_metatable_and_hold_defaults(session: Session) -> None:
+    session.module("defaults", "local D = { color = 'red', size = { 1 } }\nD.__index = D\nreturn D")
+    source = """
+        local defaults = require("defaults")
+        local thing = setmetatable({ name = "x" }, defaults)
+        getmetatable(thing).color = "changed" -- of this run's copy
+        local other = setmetatable({}, { __index = defaults })
+        return { thing.name, thing.color, thing.size[1], other.color, defaults.color }
+    """
+    for _ in range(2):
+        assert json.loads(session.answer(source)) == ["x", "red", 1, "red", "red"]
 
 
 def test_expectations_headers_and_echoes_see_through(session: Session) -> None:
