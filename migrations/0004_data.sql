@@ -6,10 +6,17 @@ BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'picloud_runtime') THEN
         CREATE ROLE picloud_runtime NOLOGIN;
     END IF;
-    EXECUTE format('GRANT picloud_runtime TO %I', current_user);
 EXCEPTION
     WHEN insufficient_privilege THEN NULL;
     WHEN duplicate_object OR unique_violation THEN NULL; -- another database of this server is migrated at this moment
+END
+$$;
+
+DO $$
+BEGIN
+    EXECUTE format('GRANT picloud_runtime TO %I', current_user);
+EXCEPTION
+    WHEN insufficient_privilege OR undefined_object THEN NULL;
 END
 $$;
 

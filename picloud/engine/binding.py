@@ -54,13 +54,36 @@ _SCALARS: Final[Mapping[Type, str]] = {
 }
 """Types that cross as one scalar each, and the expression for it."""
 
+ARGUMENT_MAX_BYTES: Final = 16 * 2**20
+"""Of one string, as large as a request's body may be by default."""
+ARGUMENTS_MAX_BYTES: Final = 8 * 2**20
+"""Of lists and tables in one call, `ITEM_COST_BYTES` for each item included."""
+ITEM_COST_BYTES: Final = 64
+
 _HEAD: Final = """
 local host, encode, decode, fail, raw, pcall = ...
 local type, next, error, tostring = type, next, error, tostring
 local tointeger, unpack, pack, sort, concat = math.tointeger, table.unpack, table.pack, table.sort, table.concat
 
 local function bad(name, argument, expected, value)
-  fail("invalid_input", name .. ": " .. argument .. " must be " .. expected .. ", got " .. type(value))
+  local got = expected == "an integer" and type(value) == "number" and tostring(value) or type(value)
+  fail("invalid_input", name .. ": " .. argument .. " must be " .. expected .. ", got " .. got)
+end
+
+-- A string that Lua has once crosses as often as it is named, so what one call may hand over is counted here.
+local function check_size(name, argument, value)
+  if #value > ARGUMENT_MAX then
+    fail("invalid_input", name .. ": " .. argument .. " has more than " .. ARGUMENT_MAX .. " bytes")
+  end
+end
+
+local budget
+
+local function spend(name, bytes)
+  budget = budget - bytes - ITEM_COST
+  if budget < 0 then
+    fail("invalid_input", name .. ": the arguments have more than " .. BUDGET .. " bytes in all")
+  end
 end
 
 local function known(name, options, names)
@@ -78,25 +101,29 @@ local function known(name, options, names)
   return options
 end
 
-local function put(out, n, value)
-  if type(value) == "string" then out[n + 1], out[n + 2] = false, value
-  else out[n + 1], out[n + 2] = true, encode(value) end
+local function put(out, n, value, name)
+  local is_json = type(value) ~= "string"
+  if is_json then value = encode(value) end
+  spend(name, #value)
+  out[n + 1], out[n + 2] = is_json, value
   return n + 2
 end
 
 local function put_list(out, n, list, name, argument, strings)
-  local count = #list
+  local count = tointeger(#list)
+  if not count or count < 0 then bad(name, "the length of " .. argument, "an integer", #list) end
   out[n + 1] = count
   n = n + 1
   for i = 1, count do
     local item = list[i]
     if strings then
       if type(item) ~= "string" then bad(name, argument .. "[" .. i .. "]", "a string", item) end
+      spend(name, #item)
       n = n + 1
       out[n] = item
     else
       if item == nil then bad(name, argument .. "[" .. i .. "]", "a value, or json.null", item) end
-      n = put(out, n, item)
+      n = put(out, n, item, name)
     end
   end
   return n
@@ -107,8 +134,9 @@ local function put_map(out, n, map, name, argument)
   n = at
   for key, value in next, raw(map) or map do
     if type(key) ~= "string" then bad(name, "a key of " .. argument, "a string", key) end
+    spend(name, #key)
     out[n + 1] = key
-    n = put(out, n + 1, value)
+    n = put(out, n + 1, value, name)
     count = count + 1
   end
   out[at] = count
@@ -175,7 +203,8 @@ local library = {}
 @cache
 def library() -> bytes:
     """Return the Lua text that makes the SDK; given what its first line names, it returns a table of namespaces."""
-    parts = [_HEAD]
+    parts = [f"local ARGUMENT_MAX, BUDGET, ITEM_COST = {ARGUMENT_MAX_BYTES}, {ARGUMENTS_MAX_BYTES}, {ITEM_COST_BYTES}"]
+    parts.append(_HEAD)
     for namespace in NAMESPACES:
         parts += ["do", namespace.lua]
         if namespace.name:
@@ -197,12 +226,16 @@ def _function(function: Function) -> str:
     if function.options:
         known = ", ".join(f'["{option.name}"] = true' for option in function.options)
         lines.append(f"  local o = known({quoted}, options, {{ {known} }})")
-        given += [(f'o["{option.name}"]', option) for option in function.options]
+        for number, option in enumerate(function.options):  # once: an object may answer otherwise the second time
+            lines.append(f'  local o{number} = o["{option.name}"]')
+            given.append((f"o{number}", option))
     for variable, parameter in given:
         unless = f"{variable} ~= nil and " if parameter.optional else ""
         test = f"not ({_TESTS[parameter.type].format(variable)})"
         expected = _EXPECTED[parameter.type]
         lines.append(f'  if {unless}{test} then bad({quoted}, "{parameter.name}", "{expected}", {variable}) end')
+        if parameter.type in (Type.TEXT, Type.BYTES):
+            lines.append(f'  if {variable} then check_size({quoted}, "{parameter.name}", {variable}) end')
     lines.append(f"  return {_result(function, _call(quoted, given, lines))}")
     return "\n".join([*lines, "end"])
 
@@ -212,6 +245,7 @@ def _call(quoted: str, given: list[tuple[str, Parameter]], lines: list[str]) -> 
     if all(parameter.type in _SCALARS for _, parameter in given):
         return f"host({', '.join([quoted, *(_scalar(variable, parameter) for variable, parameter in given)])})"
     lines.append("  local out, n = {}, 0")
+    lines.append("  budget = BUDGET")
     for variable, parameter in given:
         lines.append(f"  {_put(quoted, variable, parameter)}")
     return f"host({quoted}, unpack(out, 1, n))"
@@ -226,7 +260,7 @@ def _put(quoted: str, variable: str, parameter: Parameter) -> str:
     name = f'"{parameter.name}"'
     match parameter.type:
         case Type.DATA:
-            put, absent = f"n = put(out, n, {variable})", "n = n + 2"
+            put, absent = f"n = put(out, n, {variable}, {quoted})", "n = n + 2"
         case Type.TEXTS | Type.STRINGS:
             put, absent = f"n = put_list(out, n, {variable}, {quoted}, {name}, true)", "n = n + 1"
         case Type.DATA_LIST:

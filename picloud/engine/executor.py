@@ -211,11 +211,12 @@ class Executor:
             with self._run_of(app, state, phase) as run:
                 yield run
             return
-        before, run.phase = run.phase, phase
+        before, run.phase, depth = run.phase, phase, run.depth
         try:
             yield run
         finally:
             run.phase = before
+            run.undo_to(depth)  # a limit may have ended it within a transaction
 
     @contextmanager
     def _tracked(self, state: LuaState) -> Iterator[None]:

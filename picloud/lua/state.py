@@ -32,6 +32,7 @@ HostCalls = Mapping[bytes, HostCall]
 SdkCall = Callable[[bytes, tuple[Any, ...]], tuple[Scalar | None, ...]]
 """Gets the name and the scalars of a call of the SDK; otherwise like `HostCall`."""
 
+_CROSSING: Final = (bytes, int, float, bool, type(None))
 _MARGIN_BYTES: Final = 64 * 1024
 """Memory kept free when a value is handed to Lua, for what Lua itself allocates around it."""
 
@@ -267,6 +268,8 @@ class LuaState:
             watch.trip(Trip.CALLS)
         if watch.tripped:
             return False, b"stop"
+        if not all(isinstance(argument, _CROSSING) for argument in arguments):
+            raise TypeError(f"{operation!r} got something else than scalars")
         try:
             call = self._operations.get(operation)
             values = call(*arguments) if call else self._sdk_call(operation, arguments)

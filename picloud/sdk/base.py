@@ -8,21 +8,25 @@ from typing import Annotated
 from picloud.sdk.run import Run
 from picloud.sdk.spec import Namespace, Value, made_in_lua
 
-base = Namespace("", "Functions without a namespace.")
-
 _TRANSACTION = """
 function(body)
   if type(body) ~= "function" then bad("transaction", "body", "a function", body) end
   host("transaction.begin")
-  local results = pack(pcall(body))
+  local results
+  gsub("x", "x", function() results = pack(pcall(body)) end) -- no coroutine can yield out of a function in C
   if results[1] then
     host("transaction.commit")
     return unpack(results, 2, results.n)
   end
   host("transaction.rollback")
-  error(results[2], 0)
+  error(results[2] == YIELDED and "transaction: its function cannot yield" or results[2], 0)
 end
 """
+_LOCALS = """
+local gsub, YIELDED = string.gsub, "attempt to yield across a C-call boundary"
+"""
+
+base = Namespace("", "Functions without a namespace.", lua=_LOCALS)
 
 
 @base.function(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Final
 from uuid import UUID
 
@@ -23,6 +24,7 @@ A dead letter has `id`, `kind` (`queue` or `topic`), `name`, `message`, `script`
 _COLUMNS: Final = (
     "id", "kind", "name", "message*", "script", "code", "error", "attempts", "sent_at", "failed_at",
 )  # fmt: skip
+_CURSOR: Final = re.compile(r"([0-9]{1,17})/([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})")
 
 Id = Annotated[str, "of the dead letter"]
 
@@ -88,7 +90,7 @@ def _id(text: str) -> UUID:
     try:
         return UUID(text)
     except ValueError:
-        raise InvalidInput(f"{text[:80]!r} is no id of a dead letter") from None
+        raise InvalidInput("this is no id of a dead letter") from None
 
 
 def _cursor(letter: DeadLetter) -> str:
@@ -98,8 +100,7 @@ def _cursor(letter: DeadLetter) -> str:
 def _before(cursor: str | None) -> tuple[int, UUID] | None:
     if cursor is None:
         return None
-    failed_us, _, identity = cursor[:100].partition("/")
-    try:
-        return int(failed_us), UUID(identity)
-    except ValueError:
-        raise InvalidInput("the cursor is none that dead_letters.list gave") from None
+    found = _CURSOR.fullmatch(cursor)
+    if not found:
+        raise InvalidInput("the cursor is none that dead_letters.list gave")
+    return int(found[1]), UUID(found[2])

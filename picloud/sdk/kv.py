@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Iterable
 from typing import Annotated, Final
 
@@ -19,6 +20,7 @@ KEYS_MAX: Final = 1000
 TRANSFER_MAX_BYTES: Final = 4 * 1024 * 1024
 """Of values that one call takes or gives."""
 TTL_MAX_S: Final = 100 * 366 * 86400.0
+_VERSION: Final = re.compile(rb"-?[0-9]{1,19}(?:\.0)?")
 
 kv = Namespace(
     "kv",
@@ -104,7 +106,7 @@ def delete(run: Run, key: Key, *, if_version: IfVersion = None) -> bool:
 )
 def exists(run: Run, key: Key) -> bool:
     """Tell whether there is an entry."""
-    return storage.get(run.data, _key(key), now_s=run.now_s()) is not None
+    return storage.exists(run.data, _key(key), now_s=run.now_s())
 
 
 @kv.function(
@@ -200,7 +202,7 @@ def commit(
     deletes = _keys(delete or [])
     wanted = {_key(key): _version(key, check) for key, check in (checks or {}).items()}
     if both := sorted(sets.keys() & {*deletes}):
-        raise InvalidInput(f"{both[0][:80]!r} is to be set and deleted")
+        raise InvalidInput(f"{_shown(both[0])} is to be set and deleted")
     if len(sets) + len(deletes) + len(wanted) > KEYS_MAX:
         raise InvalidInput(f"more than {KEYS_MAX} keys")
     return storage.commit(
@@ -250,9 +252,14 @@ def _expires(run: Run, ttl: float | None) -> float | None:
 def _version(key: bytes, check: Data) -> int | None:
     if check.is_json and check.content == b"false":
         return None
-    if check.is_json and check.content.lstrip(b"-").isdigit():
-        return int(check.content)
-    raise InvalidInput(f"checks[{key[:80]!r}] must be a version, or false for an entry that must not be there")
+    if check.is_json and _VERSION.fullmatch(check.content):
+        return int(float(check.content)) if b"." in check.content else int(check.content)
+    raise InvalidInput(f"the check of {_shown(key)} must be a version, or false for an entry that must not be there")
+
+
+def _shown(key: bytes) -> str:
+    """Return a key as it reads in a message."""
+    return f"'{key[:80].decode('utf-8', 'backslashreplace')}'"
 
 
 def _cursor(key: bytes) -> str:

@@ -41,9 +41,19 @@ class Run:
         """The app's data, opened at first use; raises `InvalidInput` where there is none."""
         if self._data is None:
             if self._open_data is None:
-                raise InvalidInput("there is no data here: this app is not published yet")
+                raise InvalidInput("there is no database here")
             self._data = self._open_data()
         return self._data
+
+    @property
+    def depth(self) -> int:
+        """How many transactions are open within each other."""
+        return 0 if self._data is None else self._data.depth
+
+    def undo_to(self, depth: int) -> None:
+        """Roll back the transactions begun since there were so many."""
+        if self._data is not None:
+            self._data.undo_to(depth)
 
     def now_s(self) -> float:
         """Seconds since 1970, of the system's clock or where a test has stopped it."""

@@ -12,7 +12,7 @@ import psycopg
 from psycopg import errors as pg
 from psycopg.sql import Composed
 
-from picloud.errors import Conflict, DatabaseUnavailable, InvalidInput, NotFound, TimeLimitExceeded
+from picloud.errors import Conflict, InvalidInput, NotFound, PlatformError, TimeLimitExceeded
 from picloud.model.app import App
 from picloud.storage.database import Database, connect
 from picloud.storage.queries import load
@@ -24,6 +24,7 @@ DEPTH_MAX: Final = 16
 TIMEOUT_SLACK: Final = 1.25
 """A statement may take this much longer than its run has left: to set the limit anew costs a round trip."""
 TIMEOUT_MIN_S: Final = 0.01
+TIMEOUT_SHORT_S: Final = 1.0
 
 _SQL = load("data.sql")
 _NO_ROLE = (pg.InsufficientPrivilege, pg.InvalidParameterValue, pg.UndefinedObject)
@@ -91,11 +92,10 @@ class DataSession:
         """Run one statement, which also gets `app_id`; return its rows, if it has any.
 
         Outside of `begin` it is a transaction of its own. `guarded` keeps its error from ending the transaction around
-        it. Raises `DatabaseUnavailable`; `Conflict` for a deadlock; `NotFound` when the app is gone;
-        `TimeLimitExceeded`; other errors of a statement as psycopg's.
+        it, and lets psycopg's own through, for whoever expects it. Raises `DatabaseUnavailable`; `Conflict` for a
+        deadlock; `NotFound` when the app is gone; `TimeLimitExceeded`; `PlatformError` for all else.
         """
-        if self._failed:
-            raise Conflict("this transaction has failed already: leave it with an error and try again")
+        self._check()
         connection = self._connect()
         guard = guarded and self._depth > 0
         if guard:
@@ -107,13 +107,15 @@ class DataSession:
             self._failed = self._depth > 0
             if guard:
                 self.rollback()
-            raise self._translated(error) from error
+            expected = error if guarded else PlatformError()
+            raise self._translated(error, expected) from error
         if guard:
             self.commit()
         return rows
 
     def begin(self) -> None:
         """Start a transaction, or one within the current one; raise `InvalidInput` when there are too many."""
+        self._check()
         if self._depth >= DEPTH_MAX:
             raise InvalidInput(f"more than {DEPTH_MAX} transactions within each other")
         connection = self._connect()
@@ -132,8 +134,23 @@ class DataSession:
         """End the innermost transaction, undoing what it did."""
         self._depth -= 1
         self._failed = False
-        self._end("ROLLBACK" if self._depth == 0 else f"ROLLBACK TO SAVEPOINT level_{self._depth}")
+        if self._depth == 0:
+            self._end("ROLLBACK")
+        else:
+            self._end(f"ROLLBACK TO SAVEPOINT level_{self._depth}")
+            self._end(f"RELEASE SAVEPOINT level_{self._depth}")
         self._forget_limit()
+
+    @property
+    def depth(self) -> int:
+        """How many transactions are open within each other."""
+        return self._depth
+
+    def undo_to(self, depth: int) -> None:
+        """Roll back what was begun since so many transactions were open, by a run that ended within."""
+        lowest = max(depth, int(self._discard))
+        while self._connection is not None and self._depth > lowest and not self._connection.broken:
+            self.rollback()
 
     def close(self) -> None:
         """Give the connection back; what is not committed is undone."""
@@ -141,7 +158,8 @@ class DataSession:
             if self._connection is not None and self._depth and not self._connection.broken:
                 self._end("ROLLBACK")
                 self._forget_limit()
-        except DatabaseUnavailable:
+            self._loosen()
+        except PlatformError:
             _log.debug("The connection was lost before its transaction was rolled back")
         finally:
             self._depth, self._connection = 0, None
@@ -153,8 +171,15 @@ class DataSession:
         if connection is not None:
             self._limit(connection)
             return connection
-        connection = cast("RunConnection", self._stack.enter_context(self._database.lend()))  # the pool makes them so
-        self._connection = connection
+        with ExitStack() as stack:  # a connection that was not made ready is not used
+            lent = stack.enter_context(self._database.lend(timeout_s=max(TIMEOUT_MIN_S, self._remaining_s())))
+            connection = cast("RunConnection", lent)  # the pool makes them so
+            self._make_ready(connection)
+            self._stack = stack.pop_all()
+        self._connection, self._depth = connection, int(self._discard)
+        return connection
+
+    def _make_ready(self, connection: RunConnection) -> None:
         self._limit(connection)
         if connection.app_id != self._app.id:
             connection.app_id = None
@@ -162,13 +187,15 @@ class DataSession:
             connection.app_id = self._app.id
         if self._discard:
             self._execute(connection, "BEGIN", {})
-            self._depth = 1
             if not self._app.is_stored:  # the tests of a first publish
                 self._execute(connection, _SQL["become_owner"], {})
                 name = f"t-{uuid4().hex}"
                 self._execute(connection, _SQL["create_app"], {"app_id": self._app.id, "name": name})
                 self._execute(connection, _SQL["become_runtime_again"], {})
-        return connection
+
+    def _check(self) -> None:
+        if self._failed:
+            raise Conflict("this transaction has failed already: leave it with an error and try again")
 
     def _limit(self, connection: RunConnection) -> None:
         left_s = max(TIMEOUT_MIN_S, self._remaining_s())
@@ -178,6 +205,13 @@ class DataSession:
         limit_s = left_s * TIMEOUT_SLACK**0.5  # in the middle, so that it holds for a while in both directions
         self._execute(connection, _SQL["set_statement_timeout"], {"timeout": f"{round(limit_s * 1000)}"})
         connection.timeout_s = limit_s
+
+    def _loosen(self) -> None:
+        """Take a short limit off, so that the next run's first statement does not fall under it."""
+        connection = self._connection
+        if connection is not None and 0 < connection.timeout_s < TIMEOUT_SHORT_S and not connection.broken:
+            connection.timeout_s = 0.0
+            self._execute(connection, _SQL["set_statement_timeout"], {"timeout": "0"})
 
     def _forget_limit(self) -> None:
         """Set it anew before the next statement: a transaction that is rolled back takes its settings along."""
@@ -195,9 +229,9 @@ class DataSession:
         try:
             connection.execute(statement, values)
         except psycopg.Error as error:
-            raise self._translated(error) from error
+            raise self._translated(error, PlatformError()) from error
 
-    def _translated(self, error: psycopg.Error) -> Exception:
+    def _translated(self, error: psycopg.Error, unexpected: Exception) -> Exception:
         match error:
             case pg.QueryCanceled():
                 return TimeLimitExceeded("A statement took longer than a run may.")
@@ -207,7 +241,10 @@ class DataSession:
                 "app_id_fkey"
             ):
                 return NotFound("the app is gone")
-        return self._database.unavailable(error, self._connection) or error
+        unavailable = self._database.unavailable(error, self._connection)
+        if unavailable is None and isinstance(unexpected, PlatformError):
+            _log.error("A statement of a run failed", exc_info=error, extra={"action": "statement_failed"})
+        return unavailable or unexpected
 
 
 OpenSession = Callable[[App, Callable[[], float], bool], DataSession]

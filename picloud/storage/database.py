@@ -85,11 +85,15 @@ class Database:
             return connection.execute(statement, values).fetchone()
 
     @contextmanager
-    def lend(self) -> Iterator[psycopg.Connection]:
-        """Lend a connection, whose statements are transactions of their own; raises as `connection` does."""
+    def lend(self, timeout_s: float | None = None) -> Iterator[psycopg.Connection]:
+        """Lend a connection, whose statements are transactions of their own; raises as `connection` does.
+
+        `timeout_s` shortens how long it waits for one.
+        """
         connection: psycopg.Connection | None = None
+        wait_s = self._pool.timeout if timeout_s is None else min(timeout_s, self._pool.timeout)
         try:
-            with self._pool.connection() as connection:
+            with self._pool.connection(wait_s) as connection:
                 yield connection
         except (PoolTimeout, PoolClosed, TooManyRequests) as error:
             raise self._unavailable(error) from error

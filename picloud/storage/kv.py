@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from psycopg import errors as pg
 
@@ -11,6 +11,9 @@ from picloud.errors import InvalidInput
 from picloud.storage.data import DataSession
 from picloud.storage.database import Database
 from picloud.storage.queries import load
+
+SWEEP: Final = 1000
+"""Expired entries deleted in one transaction."""
 
 _SQL = load("kv.sql")
 
@@ -36,6 +39,11 @@ def get(session: DataSession, key: bytes, *, now_s: float) -> tuple[Content, int
     for is_json, value, version in session.fetch(_SQL["get"], {"key": key, "now": now_s}):
         return Content(is_json, value), version
     return None
+
+
+def exists(session: DataSession, key: bytes, *, now_s: float) -> bool:
+    """Tell whether there is an entry."""
+    return bool(session.fetch(_SQL["exists"], {"key": key, "now": now_s}))
 
 
 def get_many(session: DataSession, keys: Sequence[bytes], *, now_s: float, bytes_max: int) -> dict[bytes, Content]:
@@ -138,9 +146,14 @@ def commit(
 
 
 def delete_expired(database: Database) -> int:
-    """Delete what has expired in all apps, return how many entries."""
-    with database.connection() as connection:
-        return connection.execute(_SQL["delete_expired"]).rowcount
+    """Delete what has expired in all apps, return how many entries; what a run works on stays for the next time."""
+    total = 0
+    while True:
+        with database.connection() as connection:
+            deleted = connection.execute(_SQL["delete_expired"], {"limit": SWEEP}).rowcount
+        total += deleted
+        if deleted < SWEEP:
+            return total
 
 
 def _first(rows: list[tuple[int, ...]]) -> int | None:

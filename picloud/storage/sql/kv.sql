@@ -6,6 +6,11 @@ SELECT is_json, value, version
 FROM kv_entries
 WHERE app_id = %(app_id)s AND key = %(key)s AND (expires_at IS NULL OR expires_at > to_timestamp(%(now)s))
 
+-- name: exists
+SELECT 1
+FROM kv_entries
+WHERE app_id = %(app_id)s AND key = %(key)s AND (expires_at IS NULL OR expires_at > to_timestamp(%(now)s))
+
 -- name: get_many
 SELECT key, is_json, CASE WHEN sum(length(value)) OVER () <= %(bytes_max)s THEN value END
 FROM kv_entries
@@ -108,4 +113,6 @@ WHERE app_id = %(app_id)s AND key = ANY(%(keys)s::bytea[]) AND expires_at = '-in
 
 -- name: delete_expired
 DELETE FROM kv_entries
-WHERE expires_at < now()
+WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM kv_entries WHERE expires_at < now() LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+))

@@ -786,7 +786,7 @@ def test_a_statement_without_app_id_sees_and_changes_one_app_only(platform: Plat
             counted = SQL(f"SELECT count(*) FROM {table}").format()
             assert session.fetch(counted, {}) == [(1,)], table
             with pytest.raises(Exception, match="row-level security"):
-                session.fetch(SQL(f"UPDATE {table} SET app_id = gen_random_uuid()").format(), {})
+                session.fetch(SQL(f"UPDATE {table} SET app_id = gen_random_uuid()").format(), {}, guarded=True)
         session.fetch("DELETE FROM documents", {})
     with data(platform, "two") as session:
         assert documents.count(session, "c", Query()) == 1

@@ -113,10 +113,12 @@ def test_messages_are_part_of_a_transaction(lua: Lua) -> None:
         ("queue.send_many('a', 'x')", "messages must be a list, got string"),
         ("local t = {} for i = 1, 1001 do t[i] = i end queue.send_many('a', t)", "more than 1000 messages"),
         ("local t = {} for i = 1, 20 do t[i] = ('x'):rep(2^18) end queue.send_many('a', t)", "bytes in all"),
-        ("dead_letters.get('x')", "'x' is no id"),
+        ("dead_letters.get('x\\0')", "this is no id"),
         ("dead_letters.list({ limit = 0 })", "limit must be from 1 to 100"),
         ("dead_letters.list({ cursor = 'x' })", "the cursor is none"),
         ("dead_letters.list({ cursor = ('9'):rep(5000) .. '/x' })", "the cursor is none"),
+        (f"dead_letters.list({{ cursor = '{10**22}/{UUID(int=1)}' }})", "the cursor is none"),
+        (f"dead_letters.list({{ cursor = '1_0/{UUID(int=1)}' }})", "the cursor is none"),
     ],
 )
 def test_what_cannot_be_is_said(lua: Lua, source: str, message: str) -> None:

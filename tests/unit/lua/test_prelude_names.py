@@ -16,6 +16,11 @@ FILES = {path.name: path.read_text() for path in FOLDER.iterdir() if path.name.e
 BODIES = {"function_declaration", "function_definition"}
 
 
+def is_variable(node: Node) -> bool:
+    attribute = node.parent is not None and node.parent.type == "attribute"  # as in `<const>`
+    return node.type == "identifier" and not attribute and not is_field(node)
+
+
 def in_function(node: Node) -> bool:
     above = node.parent
     while above is not None and above.type not in BODIES:
@@ -34,5 +39,5 @@ def declared(root: Node) -> set[str]:
 def test_functions_use_locals_only(name: str) -> None:
     root = parse(FILES.get(name) or library().decode())
     known = declared(root)
-    used = {text(n) for n in walk(root) if n.type == "identifier" and in_function(n) and not is_field(n)}
+    used = {text(n) for n in walk(root) if is_variable(n) and in_function(n)}
     assert used - known - {"_ENV"} == set()

@@ -301,7 +301,7 @@ def test_every_item_is_chosen_some_time() -> None:
         ("random.choice({})", "random.choice: the list is empty"),
         ("random.choice('abc')", "random.choice: list must be a list, got string"),
         ("random.shuffle()", "random.shuffle: list must be a list, got nil"),
-        ("random.bytes(1.5)", "random.bytes: count must be an integer, got number"),
+        ("random.bytes(1.5)", "random.bytes: count must be an integer, got 1.5"),
         ("random.bytes(-1)", "random.bytes: count must be from 0 to 1048576"),
         ("random.integer(2, 1)", "random.integer: min must not be more than max, got 2 and 1"),
         ("random.integer(1)", "random.integer: max must be an integer, got nil"),
