@@ -22,7 +22,11 @@ class Settings(BaseSettings):
         default=None,
         description="libpq URL of an external PostgreSQL (14 or newer). Unset: the embedded server under PICLOUD_HOME.",
     )
-    database_pool_size: int = Field(default=8, ge=1, description="Most connections each process keeps open.")
+    database_pool_size: int = Field(
+        default=8,
+        ge=1,
+        description="Most connections each process keeps open; runs have as many again, but at least one per thread.",
+    )
     database_timeout_s: float = Field(
         default=5.0, gt=0, description="Seconds to wait for a connection before answering 'database unavailable'."
     )

@@ -10,8 +10,9 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
-from picloud.engine.binding import calls, library
+from picloud.engine.binding import calls
 from picloud.engine.counters import CacheCounters
+from picloud.engine.library import library
 from picloud.engine.log import Emit, RunLog, Write, to_logging, to_text
 from picloud.engine.outcome import error_of, response_of
 from picloud.engine.validator import check_source

@@ -48,6 +48,18 @@ def test_one_string_named_often_does_not_become_as_much_memory(lua: Lua, call: s
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200 * 1024  # KiB
 
 
+def test_what_was_counted_is_not_forgotten_by_a_call_in_between(lua: Lua) -> None:
+    message = lua.fails("""
+        local s = ("x"):rep(2^20)
+        local list = setmetatable({}, { __len = function() return 1000 end, __index = function()
+          kv.get_many({ "a" })
+          return s
+        end })
+        queue.send_many("q", list)
+    """)
+    assert "in all" in message
+
+
 def test_a_long_string_is_refused_before_it_crosses(lua: Lua) -> None:
     for call in ("hex.encode(s)", "base64.decode(s)", "kv.get(s)", "url.encode(s)"):
         assert "has more than 16777216 bytes" in lua.fails(f"local s = ('x'):rep(2^24 + 1) {call}")

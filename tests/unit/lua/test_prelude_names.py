@@ -7,7 +7,7 @@ from importlib import resources
 import pytest
 from tree_sitter import Node
 
-from picloud.engine.binding import library
+from picloud.engine.library import library
 from picloud.syntax.imports import is_field
 from picloud.syntax.tree import parse, text, walk
 
