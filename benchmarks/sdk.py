@@ -62,6 +62,7 @@ def bare(connection: psycopg.Connection, app: App, name: str) -> None:
     """Run the statement of a function as often as the script does."""
     statement = load("kv.sql")[name.removeprefix("kv.")]
     values = {"app_id": app.id, "key": b"key", "is_json": False, "value": b"value", "expires": None}
+    values |= {"only_if_absent": False}
     for _ in range(CALLS):
         connection.execute(statement, values | {"now": time.time()}).fetchall()
 

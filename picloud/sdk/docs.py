@@ -6,7 +6,6 @@ import base64
 import hashlib
 import json
 import re
-import uuid
 from typing import Annotated, Final
 
 from picloud.errors import InvalidInput
@@ -21,6 +20,7 @@ from picloud.sdk.filters import (
     parse_orders,
 )
 from picloud.sdk.merge_patch import merge_patch
+from picloud.sdk.random import uuid_v7
 from picloud.sdk.run import Run
 from picloud.sdk.spec import Cell, Data, Namespace, Row, Rows, Value
 from picloud.storage import documents as storage
@@ -104,7 +104,7 @@ def insert(
     id: Annotated[str | None, f"its id, of 1 to {ID_MAX_BYTES} bytes; left out: a new one"] = None,  # noqa: A002
 ) -> tuple[str, int]:
     """Add a document."""
-    document_id = _new_id(run) if id is None else _id(id)
+    document_id = uuid_v7(run) if id is None else _id(id)
     return document_id, storage.insert(
         run.data, _collection(collection), document_id, _body(value, "value"), now_s=run.now_s()
     )
@@ -322,14 +322,6 @@ def _body(text: str, what: str) -> str:
     if (size := len(text.encode())) > DOCUMENT_MAX_BYTES:
         raise InvalidInput(f"{what} has {size} bytes as JSON, more than the {DOCUMENT_MAX_BYTES} of a document")
     return text
-
-
-def _new_id(run: Run) -> str:
-    """Return a UUID of version 7 (RFC 9562, 5.7) with the time to a 4096th of a millisecond (6.2, method 3)."""
-    ticks = int(run.now_s() * 1000 * 4096)
-    milliseconds, fraction = divmod(ticks, 4096)
-    rest = int.from_bytes(run.random_bytes(8)) >> 2
-    return str(uuid.UUID(int=(milliseconds % 2**48) << 80 | 7 << 76 | fraction << 64 | 2 << 62 | rest))
 
 
 def _cursor(end: Position, seal: bytes) -> str:

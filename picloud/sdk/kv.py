@@ -73,15 +73,14 @@ def set(  # noqa: A001  the name scripts know
     if_version: IfVersion = None,
 ) -> int | None:
     """Set an entry. Without `ttl` it stays, also when it was to expire before."""
-    content = _content(value)
-    expires_s = _expires(run, ttl)
+    content, now_s, expires_s = _content(value), run.now_s(), _expires(run, ttl)
+    if if_version is None:
+        return storage.put(
+            run.data, _key(key), content, expires_s=expires_s, now_s=now_s, only_if_absent=only_if_absent
+        )
     if only_if_absent:
-        if if_version is not None:
-            raise InvalidInput("only_if_absent and if_version exclude each other")
-        return storage.add(run.data, _key(key), content, expires_s=expires_s, now_s=run.now_s())
-    if if_version is not None:
-        return storage.swap(run.data, _key(key), content, if_version=if_version, expires_s=expires_s, now_s=run.now_s())
-    return storage.put(run.data, _key(key), content, expires_s=expires_s)
+        raise InvalidInput("only_if_absent and if_version exclude each other")
+    return storage.swap(run.data, _key(key), content, if_version=if_version, expires_s=expires_s, now_s=now_s)
 
 
 @kv.function(

@@ -7,6 +7,7 @@ from typing import Final
 from uuid import UUID
 
 from picloud.errors import InvalidInput
+from picloud.sdk.random import uuid_v7
 from picloud.sdk.run import Run
 from picloud.sdk.spec import Data
 from picloud.storage.kv import Content
@@ -26,8 +27,7 @@ def check_name(name: str, what: str) -> str:
     return name
 
 
-def content_of(message: Data) -> Content:
-    """Return a message as it is stored; raise `InvalidInput` when it is too large."""
+def _content(message: Data) -> Content:
     size = len(message.content)
     if size > MESSAGE_MAX_BYTES:
         raise InvalidInput(f"the message has {size} bytes, more than the {MESSAGE_MAX_BYTES} allowed")
@@ -38,14 +38,7 @@ def batch_of(run: Run, messages: list[Data]) -> list[tuple[UUID, Content]]:
     """Return messages with new ids; raise `InvalidInput` when they are too many or too large."""
     if len(messages) > BATCH_MAX:
         raise InvalidInput(f"more than {BATCH_MAX} messages")
-    batch = [(new_id(run), content_of(message)) for message in messages]
+    batch = [(UUID(uuid_v7(run)), _content(message)) for message in messages]
     if sum(len(content.content) for _, content in batch) > BATCH_MAX_BYTES:
         raise InvalidInput(f"the messages have more than {BATCH_MAX_BYTES} bytes in all")
     return batch
-
-
-def new_id(run: Run) -> UUID:
-    """Return an id that sorts by time (UUID version 7, RFC 9562)."""
-    stamp = int(run.now_s() * 1000) & (2**48 - 1)
-    random = int.from_bytes(run.random_bytes(10))
-    return UUID(int=stamp << 80 | 0x7 << 76 | (random >> 68 & 0xFFF) << 64 | 0b10 << 62 | random & (2**62 - 1))

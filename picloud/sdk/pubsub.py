@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from picloud.sdk.messages import MESSAGE_MAX_BYTES, check_name, content_of, new_id
+from picloud.sdk.messages import MESSAGE_MAX_BYTES, batch_of, check_name
 from picloud.sdk.run import Run
 from picloud.sdk.spec import Data, Namespace
 from picloud.storage import events
@@ -30,7 +30,7 @@ def publish(
     message: Annotated[Data, "what JSON can hold, or a string of any bytes"],
 ) -> str:
     """Publish one message."""
-    identity, now_s = new_id(run), run.now_s()
-    batch = [(identity, content_of(message))]
-    events.send(run.data, "topic", check_name(topic, "topic"), batch, now_s=now_s, due_s=now_s)
+    now_s = run.now_s()
+    [(identity, content)] = batch_of(run, [message])
+    events.send(run.data, "topic", check_name(topic, "topic"), [(identity, content)], now_s=now_s, due_s=now_s)
     return str(identity)

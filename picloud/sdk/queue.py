@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Final
 
 from picloud.errors import InvalidInput
-from picloud.sdk.messages import BATCH_MAX, MESSAGE_MAX_BYTES, batch_of, check_name, content_of, new_id
+from picloud.sdk.messages import BATCH_MAX, MESSAGE_MAX_BYTES, batch_of, check_name
 from picloud.sdk.run import Run
 from picloud.sdk.spec import Data, Namespace
 from picloud.storage import events
@@ -46,7 +46,7 @@ def send(
         raise InvalidInput(f"dedupe_key has 1 to {DEDUPE_KEY_MAX_BYTES} bytes, this one {len(dedupe_key)}")
     now_s = run.now_s()
     sent = events.send(
-        run.data, "queue", check_name(name, "queue"), [(new_id(run), content_of(message))],
+        run.data, "queue", check_name(name, "queue"), batch_of(run, [message]),
         now_s=now_s, due_s=now_s + _delay(delay), dedupe_key=dedupe_key,
     )  # fmt: skip
     return str(sent[0]) if sent else None

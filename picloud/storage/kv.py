@@ -67,16 +67,13 @@ def page(
     return entries, bool(rows) and rows[0][4] > len(entries)
 
 
-def put(session: DataSession, key: bytes, content: Content, *, expires_s: float | None) -> int:
-    """Set an entry, whatever was there; return its version."""
-    values = {"key": key, "is_json": content.is_json, "value": content.content, "expires": expires_s}
-    return int(session.fetch(_SQL["set"], values)[0][0])
-
-
-def add(session: DataSession, key: bytes, content: Content, *, expires_s: float | None, now_s: float) -> int | None:
-    """Set an entry that is not there; return its version, None when it is there."""
+def put(
+    session: DataSession, key: bytes, content: Content,
+    *, expires_s: float | None, now_s: float, only_if_absent: bool = False,
+) -> int | None:  # fmt: skip
+    """Set an entry, only one that is not there when that is asked for; return its version, None when it was there."""
     values = {"key": key, "is_json": content.is_json, "value": content.content, "expires": expires_s, "now": now_s}
-    return _first(session.fetch(_SQL["add"], values))
+    return _first(session.fetch(_SQL["set"], values | {"only_if_absent": only_if_absent}))
 
 
 def swap(

@@ -41,16 +41,7 @@ VALUES (%(app_id)s, %(key)s, %(is_json)s, %(value)s, (extract(epoch FROM clock_t
 ON CONFLICT (app_id, key) DO UPDATE
 SET is_json = EXCLUDED.is_json, value = EXCLUDED.value, version = greatest(kv.version + 1, EXCLUDED.version),
     expires_at = EXCLUDED.expires_at
-RETURNING version
-
--- name: add
-INSERT INTO kv_entries AS kv (app_id, key, is_json, value, version, expires_at)
-VALUES (%(app_id)s, %(key)s, %(is_json)s, %(value)s, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint,
-    to_timestamp(%(expires)s))
-ON CONFLICT (app_id, key) DO UPDATE
-SET is_json = EXCLUDED.is_json, value = EXCLUDED.value, version = greatest(kv.version + 1, EXCLUDED.version),
-    expires_at = EXCLUDED.expires_at
-WHERE kv.expires_at <= to_timestamp(%(now)s)
+WHERE NOT %(only_if_absent)s OR kv.expires_at <= to_timestamp(%(now)s)
 RETURNING version
 
 -- name: swap
