@@ -177,3 +177,12 @@ def test_what_an_earlier_cell_let_go_of_is_not_charged_to_the_next() -> None:
     session = Session()
     assert value(session, "do local t = {} for i = 1, 80000 do t[i] = { i } end end return 1") == "1"
     assert value(session, "return #('x'):rep(3000000)") == "3000000"
+
+
+@pytest.mark.parametrize(
+    "source", ["hex.encode(5)", "local x = 1\nhex.encode(5)", "x = 1 -- first\n\nhex.decode('z') -- last"]
+)
+def test_an_error_of_the_sdk_in_a_last_expression_knows_its_line(source: str) -> None:
+    with pytest.raises(ScriptRuntimeError) as failed:
+        Session().run(source)
+    assert failed.value.line == source.count("\n") + 1
