@@ -11,7 +11,7 @@ local rawget, rawset, rawlen, rawequal, setmetatable = rawget, rawset, rawlen, r
 local getmetatable, sethook, getinfo = debug.getmetatable, debug.sethook, debug.getinfo
 local create, resume, status, close, running = coroutine.create, coroutine.resume, coroutine.status, coroutine.close, coroutine.running
 local rep, sub = string.rep, string.sub
-local tointeger, max = math.tointeger, math.max
+local tointeger, max, maxinteger = math.tointeger, math.max, math.maxinteger
 
 local SORT_MAX = 100000 -- numbers C may sort without calling back into Lua: about 30 ms
 local SORT_OBJECT_MAX = 20000 -- items of an object that can be sorted at all
@@ -167,6 +167,7 @@ local function safe_move(a, f, e, t, b)
   end
   if type(a) ~= "table" or type(target) ~= "table" then return table_move(a, 1, 0, 1, b) end
   if to < from then return target end
+  if not (from > 0 or to < maxinteger + from) or at > maxinteger - (to - from) then return table_move({}, f, e, t) end
   if at > to or at <= from or not rawequal(a, target) then
     for i = 0, to - from do target[at + i] = a[from + i] end
   else
