@@ -16,7 +16,7 @@ SELECT picloud_grant('documents');
 CREATE TABLE document_indexes (
     app_id      uuid             NOT NULL REFERENCES apps (id) ON DELETE CASCADE,
     collection  text COLLATE "C" NOT NULL CHECK (collection ~ '^[a-zA-Z_][a-zA-Z0-9_-]{0,63}$'),
-    path        text COLLATE "C" NOT NULL, -- as a script writes it
+    path        text COLLATE "C" NOT NULL, -- its keys with dots between them, escaped as a script may write it
     keys        text[]           NOT NULL, -- as `search` has them
     id          bigint           NOT NULL GENERATED ALWAYS AS IDENTITY,
     PRIMARY KEY (app_id, collection, path)

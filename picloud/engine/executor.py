@@ -94,7 +94,8 @@ class Executor:
     ) -> int:  # fmt: skip
         """Run one test; return how many assertions it made, raise `ScriptError` when one failed.
 
-        Its clock stands still at the start, and its randomness is that of its name: it does the same each time.
+        Its clock stands still at the start, and its randomness is that of its name, so that it does the
+        same each time, but for the order of `pairs` and the versions of what it stores.
         `call` makes a request; its first arguments are the test's `Run` and the seconds it has left.
         """
         with self._borrow(app.id) as state, self._run_of(app, state, Phase.TEST) as run:

@@ -17,6 +17,14 @@ local function check_size(name, argument, value)
   end
 end
 
+local function encoded(value, name, argument)
+  local text = encode(value)
+  if #text > VALUE_MAX then
+    fail("invalid_input", name .. ": " .. argument .. " has more than " .. VALUE_MAX .. " bytes as JSON")
+  end
+  return text
+end
+
 local function spend(out, name, bytes)
   out.left = out.left - bytes - ITEM_COST
   if out.left < 0 then

@@ -44,7 +44,7 @@ _SCALARS: Final[Mapping[Type, str]] = {
     Type.INTEGER: "tointeger({0})",
     Type.NUMBER: "{0}",
     Type.BOOLEAN: "{0}",
-    Type.VALUE: "encode({0})",
+    Type.VALUE: "encoded({0}, {1}, {2})",
 }
 """Types that cross as one scalar each, and the expression for it."""
 
@@ -53,12 +53,15 @@ ARGUMENT_MAX_BYTES: Final = 16 * 2**20
 ARGUMENTS_MAX_BYTES: Final = 8 * 2**20
 """Of lists and tables in one call, `ITEM_COST_BYTES` for each item included."""
 ITEM_COST_BYTES: Final = 64
+VALUE_MAX_BYTES: Final = 2 * 2**20
+"""Of one value as JSON, which Python reads."""
 
 
 @cache
 def library() -> bytes:
     """Return the Lua text that makes the SDK; given what its first line names, it returns a table of namespaces."""
-    parts = [f"local ARGUMENT_MAX, BUDGET, ITEM_COST = {ARGUMENT_MAX_BYTES}, {ARGUMENTS_MAX_BYTES}, {ITEM_COST_BYTES}"]
+    bounds = (ARGUMENT_MAX_BYTES, ARGUMENTS_MAX_BYTES, ITEM_COST_BYTES, VALUE_MAX_BYTES)
+    parts = [f"local ARGUMENT_MAX, BUDGET, ITEM_COST, VALUE_MAX = {', '.join(map(str, bounds))}"]
     parts.append(resources.files("picloud.engine").joinpath("library.lua").read_text(encoding="utf-8"))
     for namespace in NAMESPACES:
         parts += ["do", namespace.lua]
@@ -98,15 +101,15 @@ def _function(function: Function) -> str:
 def _call(quoted: str, given: list[tuple[str, Parameter]], lines: list[str]) -> str:
     """Return the expression that calls the host, after adding the lines it needs."""
     if all(parameter.type in _SCALARS for _, parameter in given):
-        return f"host({', '.join([quoted, *(_scalar(variable, parameter) for variable, parameter in given)])})"
+        return f"host({', '.join([quoted, *(_scalar(quoted, variable, parameter) for variable, parameter in given)])})"
     lines.append("  local out, n = { left = BUDGET }, 0")
     for variable, parameter in given:
         lines.append(f"  {_put(quoted, variable, parameter)}")
     return f"host({quoted}, unpack(out, 1, n))"
 
 
-def _scalar(variable: str, parameter: Parameter) -> str:
-    expression = _SCALARS[parameter.type].format(variable)
+def _scalar(quoted: str, variable: str, parameter: Parameter) -> str:
+    expression = _SCALARS[parameter.type].format(variable, quoted, f'"{parameter.name}"')
     return f"{variable} ~= nil and {expression} or nil" if parameter.optional and expression != variable else expression
 
 
@@ -122,7 +125,7 @@ def _put(quoted: str, variable: str, parameter: Parameter) -> str:
         case Type.DATA_MAP:
             put, absent = f"n = put_map(out, n, {variable}, {quoted}, {name})", "n = n + 1"
         case _:
-            return f"n = n + 1 out[n] = {_scalar(variable, parameter)}"
+            return f"n = n + 1 out[n] = {_scalar(quoted, variable, parameter)}"
     return f"if {variable} ~= nil then {put} else {absent} end" if parameter.optional else put
 
 

@@ -47,7 +47,7 @@ docs = Namespace(
 `value` is what you store: a table with strings as keys and anything JSON can hold in it, at most
 {DOCUMENT_MAX_BYTES // 2**20} MiB as JSON. It comes back as it was, integers as integers and floats as floats. An id is
 a text of 1 to {ID_MAX_BYTES} bytes without NUL; one that is made for you is a UUID of version 7, so that later
-documents come later. The version is an integer that grows with every change and never comes back: pass it as
+documents come later. The version is an integer that grows with every change, also past a deletion: pass it as
 `if_version` to change a document only if nobody else has; if somebody has, the error `conflict` is raised. Times are
 RFC 3339 in UTC. The name of a collection has 1 to 64 letters, digits, `_` and `-`, with a letter or `_` first; a
 collection is there once a document is in it.
@@ -214,7 +214,9 @@ def find(
     ] = None,
     reverse: Annotated[bool, "the other way round; without `sort`, newest first"] = False,
     limit: Annotated[int, f"documents at most, up to {LIMIT_MAX}; a page ends sooner when it grows large"] = 100,
-    cursor: Annotated[str | None, "where to go on, from the page before; the other options must be the same"] = None,
+    cursor: Annotated[
+        str | None, "from the page before; all options but `limit` must be the same; it tells what it was sorted by"
+    ] = None,
 ) -> tuple[Rows, str | None]:
     """Find documents page by page, in the order of their ids or of what they have at some paths.
 

@@ -29,7 +29,8 @@ DEPTH_MAX: Final = 8
 """Of `and`, `or` and `not` within each other."""
 IN_MAX: Final = 1000
 TERM_MAX_BYTES: Final = 256
-"""Of a text to look for: the server may need its length times that of the text, and cannot be stopped within one."""
+"""Of all texts to look for in a filter: the server may need their length times that of a document's text, and cannot be
+stopped within one document."""
 ORDERS_MAX: Final = 4
 
 _COMBINATORS: Final = ("and", "or", "not")
@@ -42,7 +43,10 @@ def parse_filter(text: str | None) -> Filter:
         return EVERYTHING
     if len(text.encode()) > FILTER_MAX_BYTES:
         raise InvalidInput(f"the filter has more than {FILTER_MAX_BYTES} bytes as JSON")
-    return _filter(json.loads(text), "the filter", 0, count(1))
+    found = _filter(json.loads(text), "the filter", 0, count(1))
+    if sum(_term_bytes(found)) > TERM_MAX_BYTES:
+        raise InvalidInput(f"the texts to look for with 'contains' have more than {TERM_MAX_BYTES} bytes in all")
+    return found
 
 
 def parse_orders(texts: Sequence[str]) -> tuple[Order, ...]:
@@ -68,6 +72,8 @@ def _entry(key: str, value: Any, depth: int, numbers: Iterator[int]) -> Iterator
         case "and" | "or":
             if value != {} and not isinstance(value, list):
                 raise InvalidInput(f"'{key}' must be a list of filters, got {_kind(value)}")
+            if len(value) > CONDITIONS_MAX:
+                raise InvalidInput(f"'{key}' has more than {CONDITIONS_MAX} parts")
             parts = tuple(_filter(part, f"each part of '{key}'", depth + 1, numbers) for part in value)
             yield AllOf(parts) if key == "and" else AnyOf(parts)
         case _:
@@ -103,6 +109,18 @@ def _condition(text: str, path: Path, name: str, operand: Any) -> Filter:
     if not holds(operand):
         raise InvalidInput(f"{shown(text)}: '{name}' takes {expected}, got {_kind(operand)}")
     return Condition(path, operator, operand)
+
+
+def _term_bytes(part: Filter) -> Iterator[int]:
+    """Yield the length of each text to look for."""
+    match part:
+        case Condition(operator=Operator.CONTAINS, operand=str() as term):
+            yield len(term.encode())
+        case AllOf(parts) | AnyOf(parts):
+            for inner in parts:
+                yield from _term_bytes(inner)
+        case Not(inner):
+            yield from _term_bytes(inner)
 
 
 def _is_ordered(operand: Any) -> bool:

@@ -27,7 +27,7 @@ kv = Namespace(
     f"""Values under keys, one set of them per app.
 
 A key is a string of 1 to {KEY_MAX_BYTES} bytes. A value is anything JSON can hold, or a string of any bytes, of at most
-{VALUE_MAX_BYTES // 2**20} MiB. Each entry has a version, an integer that grows with every change and never comes back:
+{VALUE_MAX_BYTES // 2**20} MiB. Each entry has a version, an integer that grows with every change, also past a deletion:
 pass it as `if_version` to change an entry only if nobody else has. An entry with a `ttl` is gone when that many seconds
 have passed. One call takes or gives at most {KEYS_MAX} keys and {TRANSFER_MAX_BYTES // 2**20} MiB of values.
 

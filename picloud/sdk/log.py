@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from picloud.sdk.spec import Namespace, Value
+from picloud.sdk.spec import Namespace, Value, made_in_lua
 
 log = Namespace(
     "log",
@@ -26,22 +26,22 @@ Fields = Annotated[
 @log.function(lua="", example='log.debug("cache miss", { key = "user:1" })')
 def debug(message: Message, fields: Fields = None) -> None:
     """Log what helps to find a fault; the server leaves these lines out unless it is told to keep them."""
-    raise NotImplementedError  # it is Lua
+    made_in_lua(message, fields)
 
 
 @log.function(lua="", example='log.info("order placed", { id = 17, total = 12.5 })')
 def info(message: Message, fields: Fields = None) -> None:
     """Log what happened."""
-    raise NotImplementedError  # it is Lua
+    made_in_lua(message, fields)
 
 
 @log.function(lua="", example='log.warn("no stock", { item = "tea" })')
 def warn(message: Message, fields: Fields = None) -> None:
     """Log what somebody should look at."""
-    raise NotImplementedError  # it is Lua
+    made_in_lua(message, fields)
 
 
 @log.function(lua="", example='log.error("payment refused", { id = 17 })')
 def error(message: Message, fields: Fields = None) -> None:
     """Log what failed. The run goes on; Lua's own `error` ends it."""
-    raise NotImplementedError  # it is Lua
+    made_in_lua(message, fields)

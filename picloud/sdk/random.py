@@ -11,7 +11,7 @@ from typing import Annotated, Final
 
 from picloud.errors import InvalidInput
 from picloud.sdk.run import Run
-from picloud.sdk.spec import Data, Namespace, Phase
+from picloud.sdk.spec import Data, Namespace, Phase, made_in_lua
 
 BYTES_MAX: Final = 1024 * 1024
 """Of one call of `random.bytes`."""
@@ -179,7 +179,7 @@ end
 )
 def shuffle(list_: Annotated[list[Data], "any values; it stays as it is"]) -> list[Data]:
     """Return a list in a random order, each order with the same probability."""
-    raise NotImplementedError  # it is Lua
+    return made_in_lua(list_)
 
 
 _CHOICE = """
@@ -200,7 +200,7 @@ end
 )
 def choice(list_: Annotated[list[Data], "any values, at least one"]) -> Data:
     """Return one item of a list, each with the same probability."""
-    raise NotImplementedError  # it is Lua
+    return made_in_lua(list_)
 
 
 @random_.function(

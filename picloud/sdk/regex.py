@@ -42,8 +42,8 @@ PROGRAM_MAX_BYTES: Final = 1024 * 1024
 """Memory RE2 may use for a pattern, its caches included."""
 PATTERNS_MAX: Final = 128
 """Compiled patterns a process keeps."""
-WORK_MAX: Final = 2**29
-"""Bytes of text times instructions of the pattern, more with many groups: 2 s where RE2 does worst, 1 ms where best."""
+WORK_MAX: Final = 2**28
+"""Bytes of text times instructions of the pattern, more with many groups: 1.2 s at worst, 1 ms at best."""
 SLICE_S: Final = 0.02
 """Seconds one call looks for further matches."""
 SLICE_MATCHES: Final = 10_000
@@ -98,7 +98,7 @@ def compiled(pattern: bytes, flags: str) -> Pattern:
     try:
         found = re2.compile(text, _options(flags))
     except re2.error as error:
-        raise InvalidInput(_reason(error.args[0])) from None
+        raise InvalidInput(_reason(error.args[0], as_bytes="b" in flags)) from None
     finally:
         re2.purge()  # it has a cache of its own
     if found.groups > GROUPS_MAX:
@@ -120,9 +120,11 @@ def _options(flags: str) -> Any:
     return options
 
 
-def _reason(error: bytes | str) -> str:
+def _reason(error: bytes | str, *, as_bytes: bool) -> str:
     text = error.decode("utf-8", "replace") if isinstance(error, bytes) else error
     kind, _, part = text.partition(": ")
+    if as_bytes:  # RE2 tells each byte as a character of Latin-1
+        part = part.encode("latin-1", "replace").decode("utf-8", "replace")
     reason = _REASONS.get(kind, "it is not a valid expression")
     return f"the pattern cannot be used: {reason}" + (f" (near '{part[:40]}')" if part else "")
 

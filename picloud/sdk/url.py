@@ -27,7 +27,8 @@ FIELDS_MAX: Final = 10_000
 _CONTROLS: Final = {code: f"%{code:02X}" for code in range(32)}
 _IN_PATHS: Final = {**_CONTROLS, ord("?"): "%3F", ord("#"): "%23"}
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*", re.ASCII)
-_HOST: Final = re.compile(r"\[[0-9A-Fa-f:.]+\]|[^\[\]/?#@\\:\x00-\x20]*")
+_HOST: Final = re.compile(r"\[[0-9A-Fa-f:.]+\]|[^\[\]/?#@\\:|\x00-\x20]*")
+_SPECIAL: Final = frozenset({"http", "https", "ws", "wss", "ftp", "file"})
 _DERIVED: Final = frozenset({"href", "host", "origin"})
 _TEXTS: Final = ("scheme", "username", "password", "hostname", "path", "fragment")
 _PORT_MAX: Final = 65535
@@ -85,8 +86,10 @@ def build(
     """Make an address of its parts.
 
     What a part may not hold is percent-encoded, so none of them can end early and begin another; '%' is left as it is.
-    A hostname that would is refused. A path is resolved as everywhere in addresses: encoding does not keep '..' from
-    leading upwards. `host`, `href` and `origin` follow from the others and are not looked at, so what `url.parse`
+    A hostname that would, or that is percent-encoded, is refused. It is written in its normal form ('0x7f.1' is
+    127.0.0.1, some characters vanish): check `url.parse(result).hostname`, not the text you had. A path is resolved as
+    everywhere in addresses: encoding does not keep '..' from leading upwards. `host`, `href` and `origin` follow from
+    the others and are not looked at, so what `url.parse`
     returned can be changed and built again.
     """
     given = _given(parts)
@@ -127,6 +130,8 @@ def encode_query(
     ],
 ) -> str:
     """Write fields as forms do (application/x-www-form-urlencoded): sorted by name, each list in its order."""
+    if len(fields) > TEXT_MAX:
+        raise InvalidInput(f"fields of more than {TEXT_MAX} bytes as JSON")
     return _query(json.loads(fields, parse_float=str))
 
 
@@ -206,7 +211,9 @@ def _given(parts: Value) -> dict[str, Any]:
 
 def _with_host(given: dict[str, Any]) -> URL:
     hostname = given["hostname"]
-    built = _read(f"{given['scheme']}://{hostname}", None) if _HOST.fullmatch(hostname) else None
+    decoded = "%" in hostname and given["scheme"].lower() in _SPECIAL  # there the text says another host than it names
+    valid = _HOST.fullmatch(hostname) and not decoded
+    built = _read(f"{given['scheme']}://{hostname}", None) if valid else None
     if built is None:
         raise InvalidInput("hostname is not one: it has neither a port nor a path, and IPv6 stands in brackets")
     try:
@@ -240,15 +247,16 @@ def _query(fields: Any) -> str:
         return fields
     if not isinstance(fields, dict):
         raise InvalidInput("a query must be a table of names and values")
-    pairs = [
-        f"{_form(name)}={_form(_text(name, item))}"
-        for name, value in sorted(fields.items())
-        for item in (value if isinstance(value, list) else [value])
-    ]
-    query = "&".join(pairs)
-    if len(query) > TEXT_MAX:
-        raise InvalidInput(f"a query of more than {TEXT_MAX} bytes")
-    return query
+    pairs: list[str] = []
+    size = 0
+    for name, value in sorted(fields.items()):
+        encoded = _form(name)
+        for item in value if isinstance(value, list) else [value]:
+            pairs.append(f"{encoded}={_form(_text(name, item))}")
+            size += len(pairs[-1]) + 1
+            if size > TEXT_MAX or len(pairs) > FIELDS_MAX:  # before it grows: a list repeats its name
+                raise InvalidInput(f"a query of more than {FIELDS_MAX} fields or {TEXT_MAX} bytes")
+    return "&".join(pairs)
 
 
 def _text(name: str, value: Any) -> str:

@@ -42,6 +42,7 @@ def open_runs_database(conninfo: str, *, pool_size: int, timeout_s: float) -> Da
     """Return a pool for runs: its connections work as the runtime role."""
 
     def configure(connection: psycopg.Connection[Any]) -> None:
+        connection.execute(_SQL["see_what_others_committed"])  # statements rely on it, whatever the server's default
         try:
             connection.execute(_SQL["become_runtime"])
         except _NO_ROLE:

@@ -111,8 +111,11 @@ def indexes(session: DataSession, collection: str) -> list[str]:
 def add_index(session: DataSession, collection: str, path: Path, *, indexes_max: int) -> bool:
     """Declare a path, with all documents there are, and return whether it is new; raise `InvalidInput` beyond the most.
 
-    Writers of the collection wait until it is done.
+    Writers wait until it is done, also those of other collections that share its lock. A path that is declared already
+    costs one read: scripts may declare what they need each time they run.
     """
+    if stored_path(path) in _declared(session, collection):
+        return False
     values = {"collection": collection, "path": stored_path(path), "keys": stored_keys(path)}
     session.begin()
     try:
@@ -130,7 +133,9 @@ def add_index(session: DataSession, collection: str, path: Path, *, indexes_max:
 
 
 def drop_index(session: DataSession, collection: str, path: Path) -> bool:
-    """Forget a declared path and return whether it was one. Writers of the collection wait until it is done."""
+    """Forget a declared path and return whether it was one. Writers wait until it is done, as in `add_index`."""
+    if stored_path(path) not in _declared(session, collection):
+        return False
     values = {"collection": collection, "path": stored_path(path)}
     session.begin()
     try:

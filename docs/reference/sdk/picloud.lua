@@ -12,7 +12,7 @@ function transaction(body) end
 --- Values under keys, one set of them per app.
 ---
 --- A key is a string of 1 to 1024 bytes. A value is anything JSON can hold, or a string of any bytes, of at most
---- 1 MiB. Each entry has a version, an integer that grows with every change and never comes back:
+--- 1 MiB. Each entry has a version, an integer that grows with every change, also past a deletion:
 --- pass it as `if_version` to change an entry only if nobody else has. An entry with a `ttl` is gone when that many seconds
 --- have passed. One call takes or gives at most 1000 keys and 4 MiB of values.
 ---
@@ -104,7 +104,7 @@ function kv.commit(options) end
 --- `value` is what you store: a table with strings as keys and anything JSON can hold in it, at most
 --- 1 MiB as JSON. It comes back as it was, integers as integers and floats as floats. An id is
 --- a text of 1 to 256 bytes without NUL; one that is made for you is a UUID of version 7, so that later
---- documents come later. The version is an integer that grows with every change and never comes back: pass it as
+--- documents come later. The version is an integer that grows with every change, also past a deletion: pass it as
 --- `if_version` to change a document only if nobody else has; if somebody has, the error `conflict` is raised. Times are
 --- RFC 3339 in UTC. The name of a collection has 1 to 64 letters, digits, `_` and `-`, with a letter or `_` first; a
 --- collection is there once a document is in it.
@@ -191,7 +191,7 @@ function docs.delete(collection, id, options) end
 ---@field sort? string[] at most 4 paths, the first decides first; with `-` in front: descending
 ---@field reverse? boolean the other way round; without `sort`, newest first
 ---@field limit? integer documents at most, up to 1000; a page ends sooner when it grows large
----@field cursor? string where to go on, from the page before; the other options must be the same
+---@field cursor? string from the page before; all options but `limit` must be the same; it tells what it was sorted by
 
 --- Find documents page by page, in the order of their ids or of what they have at some paths.
 ---
@@ -610,8 +610,10 @@ function url.join(base, relative) end
 --- Make an address of its parts.
 ---
 --- What a part may not hold is percent-encoded, so none of them can end early and begin another; '%' is left as it is.
---- A hostname that would is refused. A path is resolved as everywhere in addresses: encoding does not keep '..' from
---- leading upwards. `host`, `href` and `origin` follow from the others and are not looked at, so what `url.parse`
+--- A hostname that would, or that is percent-encoded, is refused. It is written in its normal form ('0x7f.1' is
+--- 127.0.0.1, some characters vanish): check `url.parse(result).hostname`, not the text you had. A path is resolved as
+--- everywhere in addresses: encoding does not keep '..' from leading upwards. `host`, `href` and `origin` follow from
+--- the others and are not looked at, so what `url.parse`
 --- returned can be changed and built again.
 ---@param parts any the parts, as `url.parse` has them; `query` may be a table for `url.encode_query`
 ---@return string #the address in its normal form

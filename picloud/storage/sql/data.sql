@@ -1,6 +1,9 @@
 -- name: become_runtime
 SET ROLE picloud_runtime
 
+-- name: see_what_others_committed
+SET default_transaction_isolation = 'read committed'
+
 -- name: set_statement_timeout
 SELECT set_config('statement_timeout', %(timeout)s, false)
 

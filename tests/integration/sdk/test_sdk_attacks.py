@@ -111,6 +111,45 @@ def test_nothing_but_scalars_crosses(lua: Lua, value: str) -> None:
         assert lua.fails(f"local v = {value} {call}").startswith(call.partition("(")[0] + ": "), call
 
 
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("url.encode_query({ [name] = list })", "a query of more than 10000 fields or 1048576 bytes"),
+        ("url.encode_query({ [('x'):rep(9)] = many })", "a query of more than 10000 fields"),
+        ("url.build({ scheme = 'http', hostname = 'a', query = { [name] = list } })", "a query of more than"),
+        ("url.encode_query({ ('x'):rep(2^20) })", "more than"),
+        (
+            "local s = ('x'):rep(2^20) docs.insert('c', { a = { s, s, s } })",
+            "value has more than 2097152 bytes as JSON",
+        ),
+        ("docs.find('c', { filter = { a = { ('x'):rep(2^21) } } })", "filter has more than 2097152 bytes as JSON"),
+        (
+            "local f = {} for i = 1, 50 do f[i] = { a = { contains = ('x'):rep(250) } } end "
+            "docs.find('c', { filter = { ['or'] = f } })",
+            "'contains' have more than 256 bytes in all",
+        ),
+    ],
+)
+def test_a_small_argument_does_not_make_much_work(lua: Lua, source: str, message: str) -> None:
+    prepare = """
+        local name, list, many = ("x"):rep(50000), {}, {}
+        for i = 1, 6000 do list[i] = 1 end
+        for i = 1, 11000 do many[i] = 1 end
+    """
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert message in lua.fails(prepare + source)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200 * 1024
+
+
+@pytest.mark.parametrize("hostname", ["ev%69l.com", "evil.com%2f", "a|b", "a/b", "a@b", "a:1", ""])
+def test_a_hostname_is_the_one_its_text_names_or_refused(lua: Lua, hostname: str) -> None:
+    made = lua(
+        f"local ok, address = pcall(url.build, {{ scheme = 'https', hostname = '{hostname}', path = '/x' }}) "
+        "return ok and url.parse(address).hostname"
+    )
+    assert made is False
+
+
 # transactions ----------------------------------------------------------------------------------------------------
 
 
@@ -252,6 +291,30 @@ def test_a_run_waits_for_a_connection_no_longer_than_it_may_take(database_url: s
 
         threading.Thread(target=wait, daemon=True).start()
         assert finished.wait(20)
+
+
+def test_what_others_committed_is_seen_whatever_the_server_s_default(database_url: str, platform: Platform) -> None:
+    """An index declared while a transaction runs must hold what that transaction writes afterwards."""
+    with platform.database.connection() as connection:
+        [name] = connection.execute("SELECT current_database()").fetchone() or [None]
+    with platform.database.lend() as connection:
+        connection.execute(f"ALTER DATABASE \"{name}\" SET default_transaction_isolation = 'repeatable read'")
+    settings = Settings(home=platform.settings.home, database_url=SecretStr(database_url))
+    with open_platform(settings) as strict:
+        other = Lua(strict.interactive("shop", lambda _text: None))
+        other("docs.insert('c', { y = 1 })")
+        writer = strict.interactive("shop", lambda _text: other("docs.index('c', 'y')"))
+        writer.run("transaction(function() docs.count('d') print('now') docs.insert('c', { y = 7 }) end)")
+        assert other("return docs.count('c', { filter = { y = 7 } })") == 1
+
+
+def test_declaring_an_index_again_waits_for_nobody(platform: Platform, open_app: OpenApp) -> None:
+    other = open_app("shop")
+    other("docs.index('c', 'y')")
+    asked: list[bool] = []
+    holder = platform.interactive("shop", lambda _text: asked.append(other("return docs.index('c', 'y')")))
+    holder.run("transaction(function() docs.insert('c', { y = 1 }) print('now') docs.index('c', 'y') end)")
+    assert asked == [False]
 
 
 def test_an_unexpected_error_of_the_database_shows_nothing_of_it(platform: Platform, lua: Lua) -> None:

@@ -110,7 +110,7 @@ def deep(levels: int) -> Any:
         ({".".join("a" * 17): 1}, "at most 16 keys"),
         ({"x" * 257: 1}, "at most 256 bytes"),
         ({str(i): i for i in range(CONDITIONS_MAX + 1)}, "more than 50 conditions"),
-        ({"or": [{"a": {"gt": i}} for i in range(CONDITIONS_MAX + 1)]}, "more than 50 conditions"),
+        ({"or": [{"a": {"gt": i}} for i in range(CONDITIONS_MAX + 1)]}, "more than 50 parts"),
         (deep(DEPTH_MAX + 1), "more than 8 levels deep"),
         ({"a": {"in": ["x" * 1000] * 140}}, "more than 131072 bytes"),
     ],

@@ -190,7 +190,7 @@ def test_replacements(lua: Lua) -> None:
 
 @pytest.mark.parametrize("pattern", EXPONENTIAL)
 def test_what_is_exponential_elsewhere_is_linear(lua: Lua, pattern: str) -> None:
-    assert lua.call("regex.test(a, b)", pattern, "a" * 2**20 + "!") in (True, False)
+    assert lua.call("regex.test(a, b)", pattern, "a" * 2**19 + "!") in (True, False)
 
 
 def test_a_mebibyte_of_matches(lua: Lua) -> None:
