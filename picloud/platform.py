@@ -58,7 +58,7 @@ class Platform:
             if not app.is_stored and not discard:
                 app = self._stored(app.name)
                 write(f"The app {app.name} exists now, since a script used its data.\n")
-            return DataSession(self.runs, app, remaining_s, discard=discard)
+            return DataSession(self.runs, app, remaining_s, discard)
 
         return Interactive(self.snapshots.current, Executor(limits_of(self.settings), data), app_name, write, observe)
 
@@ -108,10 +108,6 @@ def open_platform(settings: Settings) -> Iterator[Platform]:
             database.close()
 
 
-def _open_data(runs: Database, app: App, remaining_s: Callable[[], float], discard: bool) -> DataSession:
-    return DataSession(runs, app, remaining_s, discard=discard)
-
-
 @contextmanager
 def _remote(settings: Settings, token: str) -> Iterator[ExecutorClient | None]:
     """Yield the client of the node that runs endpoints, None when it is this one."""
@@ -135,7 +131,7 @@ def _remote(settings: Settings, token: str) -> Iterator[ExecutorClient | None]:
 
 def _assemble(settings: Settings, database: Database, runs: Database, remote: ExecutorClient | None) -> Platform:
     apps, live, releases = AppRepository(database), LiveRepository(database), ReleaseRepository(database)
-    executor = Executor(limits_of(settings), partial(_open_data, runs))
+    executor = Executor(limits_of(settings), partial(DataSession, runs))
     snapshots = Snapshots(apps, live, capacity=settings.script_cache_size)
     local = LocalExecutor(snapshots.at, executor, Turns(settings.threads))
     return Platform(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any, Final, LiteralString, cast
 from uuid import uuid4
 
@@ -71,9 +71,7 @@ def has_row_security(conninfo: str) -> bool:
 class DataSession:
     """One run's way to its app's data. For one thread."""
 
-    def __init__(
-        self, database: Database, app: App, remaining_s: Callable[[], float], *, discard: bool = False
-    ) -> None:
+    def __init__(self, database: Database, app: App, remaining_s: Callable[[], float], discard: bool = False) -> None:
         """Take the pool of runs and what tells how long the run may still take, which no statement outlives by much.
 
         With `discard` all happens in one transaction, which is rolled back at the end.
@@ -98,21 +96,24 @@ class DataSession:
         """
         self._check()
         connection = self._connect()
-        guard = guarded and self._depth > 0
-        if guard:
-            self.begin()
+        with self.transaction() if guarded and self._depth else nullcontext():
+            try:
+                cursor = connection.execute(statement, {"app_id": self._app.id, **values})
+                return cursor.fetchall() if cursor.description else []
+            except psycopg.Error as error:
+                self._failed = self._depth > 0
+                raise self._translated(error, error if guarded else PlatformError()) from error
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Keep what happens in the block as a whole, or nothing of it when it raises."""
+        self.begin()
         try:
-            cursor = connection.execute(statement, {"app_id": self._app.id, **values})
-            rows = cursor.fetchall() if cursor.description else []
-        except psycopg.Error as error:
-            self._failed = self._depth > 0
-            if guard:
-                self.rollback()
-            expected = error if guarded else PlatformError()
-            raise self._translated(error, expected) from error
-        if guard:
-            self.commit()
-        return rows
+            yield
+        except BaseException:
+            self.rollback()
+            raise
+        self.commit()
 
     def begin(self) -> None:
         """Start a transaction, or one within the current one; raise `InvalidInput` when there are too many."""

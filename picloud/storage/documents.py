@@ -46,18 +46,12 @@ def change(
     *, if_version: int | None, now_s: float,
 ) -> Document:  # fmt: skip
     """Give a document the body made from its own, which nobody changes in between; returns and raises as `replace`."""
-    session.begin()
-    try:
+    with session.transaction():
         rows = session.fetch(_SQL["lock"], {"collection": collection, "id": document_id})
         if not rows or if_version not in (None, rows[0][0]):
             raise _missed(session, collection, document_id, if_version)
         body = new_body(rows[0][1])
-        changed = replace(session, collection, document_id, body, if_version=None, now_s=now_s)
-    except BaseException:
-        session.rollback()
-        raise
-    session.commit()
-    return changed
+        return replace(session, collection, document_id, body, if_version=None, now_s=now_s)
 
 
 def delete(session: DataSession, collection: str, document_id: str, *, if_version: int | None) -> bool:
@@ -117,18 +111,13 @@ def add_index(session: DataSession, collection: str, path: Path, *, indexes_max:
     if stored_path(path) in _declared(session, collection):
         return False
     values = {"collection": collection, "path": stored_path(path), "keys": stored_keys(path)}
-    session.begin()
-    try:
+    with session.transaction():
         session.fetch(_SQL["lock_indexes"], values)
         added = session.fetch(_SQL["add_index"], values)
         if added:
             if len(_declared(session, collection)) > indexes_max:
                 raise InvalidInput(f"a collection has at most {indexes_max} indexes: drop one first")
             session.fetch(_SQL["fill_index"], values | {"index_id": added[0][0]})
-    except BaseException:
-        session.rollback()
-        raise
-    session.commit()
     return bool(added)
 
 
@@ -137,16 +126,11 @@ def drop_index(session: DataSession, collection: str, path: Path) -> bool:
     if stored_path(path) not in _declared(session, collection):
         return False
     values = {"collection": collection, "path": stored_path(path)}
-    session.begin()
-    try:
+    with session.transaction():
         session.fetch(_SQL["lock_indexes"], values)
         dropped = session.fetch(_SQL["drop_index"], values)
         for (index_id,) in dropped:
             session.fetch(_SQL["empty_index"], {"index_id": index_id})
-    except BaseException:
-        session.rollback()
-        raise
-    session.commit()
     return bool(dropped)
 
 

@@ -124,21 +124,13 @@ def commit(
     A check wants an entry to have a version, or with None not to be there.
     """
     keys = sorted({*checks, *sets, *deletes})
-    session.begin()
-    try:
+    with session.transaction():
         found = dict(session.fetch(_SQL["lock"], {"keys": keys, "now": now_s}))
         holds = all(found[key] == version for key, version in checks.items())
         if holds:
             session.fetch(_SQL["delete_many"], {"keys": list(deletes)})
             put_many(session, sets, expires_s=expires_s)
-            session.fetch(_SQL["unlock"], {"keys": keys})
-    except BaseException:
-        session.rollback()
-        raise
-    if holds:
-        session.commit()
-    else:
-        session.rollback()
+        session.fetch(_SQL["unlock"], {"keys": keys})
     return holds
 
 
