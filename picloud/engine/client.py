@@ -14,11 +14,10 @@ from dataclasses import dataclass
 
 from picloud.engine.executor import Executor, Observe
 from picloud.engine.turns import Turns
-from picloud.errors import NotFound
 from picloud.model.app import AppId
 from picloud.model.http import Request, Response
 from picloud.model.script import LinkedScript
-from picloud.modules.source import Snapshot
+from picloud.modules.source import Snapshot, routed_script
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +81,8 @@ class LocalExecutor(ExecutorClient):
     def execute(self, call: Call, *, observe: Observe | None = None) -> Response:
         """Look the script up and run it."""
         snapshot = self._snapshot_at(call.app, call.app_id, call.revision)
-        script = snapshot.find(call.script)
-        if script is None:
-            raise NotFound(f"The route's script {call.script!r} is gone.")
-        return self.execute_with_identity(ScriptIdentity(script, snapshot), call, observe=observe)
+        identity = ScriptIdentity(routed_script(snapshot, call.script), snapshot)
+        return self.execute_with_identity(identity, call, observe=observe)
 
     def execute_with_identity(
         self, identity: ScriptIdentity, call: Call, *, observe: Observe | None = None

@@ -17,7 +17,7 @@ from picloud.errors import NotFound, StaleRevision
 from picloud.model.app import App, AppId
 from picloud.model.http import Request, Response
 from picloud.model.route import Route
-from picloud.modules.source import Snapshot
+from picloud.modules.source import Snapshot, routed_script
 from picloud.storage.apps import AppRepository
 from picloud.storage.live import LiveRepository
 
@@ -131,9 +131,6 @@ class Dispatcher:
     def run(self, match: Match, request: Request, *, observe: Observe | None = None) -> Response:
         """Run the endpoint; raises what `ExecutorClient` does."""
         app, name = match.app, match.route.script
-        script = match.snapshot.find(name)
-        if script is None:
-            raise NotFound(f"The route's script {name!r} is gone.")
+        identity = ScriptIdentity(routed_script(match.snapshot, name), match.snapshot)
         call = Call(app.id, app.name, app.revision, name, match.params, request)
-        identity = ScriptIdentity(script, match.snapshot)
         return self._client.execute_with_identity(identity, call, observe=observe)

@@ -104,13 +104,6 @@ local function list_of(count, ...)
   return { ... }
 end
 
-local function data_list_of(count, ...)
-  if count == nil then return nil end
-  local flat, list = { ... }, {}
-  for i = 1, count do list[i] = data_of(flat[2 * i - 1], flat[2 * i]) end
-  return list
-end
-
 local function data_map_of(count, ...)
   if count == nil then return nil end
   local flat, map = { ... }, {}

@@ -48,6 +48,9 @@ _SCALARS: Final[Mapping[Type, str]] = {
 }
 """Types that cross as one scalar each, and the expression for it."""
 
+_ARGUMENTS_ONLY: Final = frozenset({Type.DATA_LIST, Type.FUNCTION})
+"""Types nothing made in Python returns."""
+
 ARGUMENT_MAX_BYTES: Final = 16 * 2**20
 """Of one string, as large as a request's body may be by default."""
 ARGUMENTS_MAX_BYTES: Final = 8 * 2**20
@@ -135,12 +138,13 @@ def _result(function: Function, call: str) -> str:
         Type.DATA: "data_of",
         Type.TEXTS: "list_of",
         Type.STRINGS: "list_of",
-        Type.DATA_LIST: "data_list_of",
         Type.DATA_MAP: "data_map_of",
         Type.ROWS: "rows_of",
         Type.ROW: "row_of",
     }
     results = [result.type for result in function.results]
+    if not _ARGUMENTS_ONLY.isdisjoint(results):
+        raise TypeError(f"{function.name}: no way to return {results}")
     if len(results) == 1:
         return f"{makers[results[0]]}({call})" if results[0] in makers else call
     if not any(kind in makers for kind in results):

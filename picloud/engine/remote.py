@@ -10,13 +10,11 @@ import httpcore
 from picloud.engine.client import Call, ExecutorClient
 from picloud.engine.executor import Observe
 from picloud.engine.turns import Turns
-from picloud.engine.wire import EXECUTE_PATH, Failure, decode_ended, encode_call, error_of
+from picloud.engine.wire import ENVELOPE_BYTES, EXECUTE_PATH, Failure, decode_ended, encode_call, error_of
 from picloud.errors import ExecutorLost, ExecutorUnavailable
 from picloud.model.http import Response
 
 CONNECT_TIMEOUT_S: Final = 5.0
-ENVELOPE_BYTES: Final = 2**20
-"""What an answer may have beyond the response of its script."""
 REFUSED: Final = frozenset((400, 401, 403, 404, 405, 413))
 """Statuses a node answers before it runs anything."""
 IDLE_S: Final = 10.0

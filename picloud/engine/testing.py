@@ -21,7 +21,7 @@ from picloud.model.http import Request, Response
 from picloud.model.release import TestSource
 from picloud.model.route import Route
 from picloud.model.script import LinkedScript, Script, ScriptKind
-from picloud.modules.source import ScriptSource
+from picloud.modules.source import ScriptSource, routed_script
 from picloud.sdk.run import Run
 
 
@@ -52,9 +52,7 @@ def call_endpoint(
     if not path.startswith("/"):
         raise InvalidInput(f"{target[:80]!r} is not a path: it starts with '/', for example /hello/ada.")
     route, params = Router(routes).match(method.upper(), unquote(path))
-    script = source.find(route.script)
-    if script is None:
-        raise NotFound(f"The route's script {route.script!r} is gone.")
+    script = routed_script(source, route.script)
     request = Request(
         method=method.upper(),
         path=unquote(path),

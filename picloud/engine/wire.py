@@ -16,6 +16,8 @@ from picloud.model.run import RunReport
 
 EXECUTE_PATH: Final = "/execute"
 """Of a data plane: takes calls of other nodes."""
+ENVELOPE_BYTES: Final = 2**20
+"""What a call or its end may have beyond the body of request or response: path, query, headers, an error's message."""
 
 
 @dataclass(frozen=True, slots=True)

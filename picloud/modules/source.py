@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from picloud.errors import NotFound
 from picloud.model.app import App
 from picloud.model.route import Route
 from picloud.model.script import LinkedScript
@@ -16,6 +17,14 @@ class ScriptSource(Protocol):
 
     def find(self, name: str) -> LinkedScript | None:
         """Return the script of this name, endpoint or module, or None."""
+
+
+def routed_script(source: ScriptSource, name: str) -> LinkedScript:
+    """Return the script a route leads to; raise `NotFound` when it is gone."""
+    script = source.find(name)
+    if script is None:
+        raise NotFound(f"The route's script {name!r} is gone.")
+    return script
 
 
 @dataclass(frozen=True, slots=True)

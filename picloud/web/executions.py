@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
 
 from picloud.auth.policy import ALL_SCOPES, require_instance, require_scopes
-from picloud.engine.wire import decode_call, encode_ended
+from picloud.engine.wire import ENVELOPE_BYTES, decode_call, encode_ended
 from picloud.errors import MethodNotAllowed
 from picloud.web.caller import caller
 from picloud.web.services import Services
 from picloud.web.wsgi import Application, Environ, StartResponse, read_body, send
-
-ENVELOPE_BYTES: Final = 2**20
-"""What a call may need beyond the body of its request: path, query, headers."""
 
 
 def create_executions(services: Services) -> Application:
