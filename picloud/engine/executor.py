@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from picloud.engine.binding import calls
 from picloud.engine.counters import CacheCounters
@@ -40,6 +40,7 @@ RETAINED_MAX: Final = 0.25
 """A state that still holds this part of its memory limit then is replaced: its next run would have less than it may."""
 
 _log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 Observe = Callable[[RunReport], None]
 """Gets the report of a run that has ended, also when it failed, before its error is raised."""
@@ -54,7 +55,9 @@ class Executor:
         self._data = data
         self._idle: dict[AppId, list[LuaState]] = {}
         self._idle_count = 0
-        self._running: set[LuaState] = set()
+        self._states: set[LuaState] = set()
+        """Those that run something."""
+        self._runs: set[Run] = set()
         self._lock = threading.Lock()
         self.chunks = CacheCounters()
         """Of compiled scripts, over all states."""
@@ -125,7 +128,7 @@ class Executor:
         log = RunLog(self.limits.run, to_text(write))
         operations = {b"echo": echo, **log.operations, **_module_calls(state, Resolver(source))}
         self._slim(state)  # what earlier cells let go of does not count
-        with self._tracked(state), self._run_of(app, state, Phase.CELL) as run:
+        with self._tracked(self._states, state), self._run_of(app, state, Phase.CELL) as run:
             self._run(state, name, b"cell", name, text, limits=self.limits.run, operations=operations,
                       sdk=partial(_call, run), observe=observe, label=name)  # fmt: skip
 
@@ -136,9 +139,11 @@ class Executor:
     def interrupt(self) -> None:
         """End everything this executor runs now, from any thread."""
         with self._lock:
-            running = list(self._running)
-        for state in running:
+            states, runs = list(self._states), list(self._runs)
+        for state in states:  # first, so that no run goes on to another statement
             state.interrupt()
+        for run in runs:
+            run.interrupt()
 
     def _script(
         self, state: LuaState, app: App, operation: bytes, script: LinkedScript, source: ScriptSource,
@@ -194,7 +199,7 @@ class Executor:
             self._idle_count -= state is not None
         state = state or self.new_state()
         try:
-            with self._tracked(state):
+            with self._tracked(self._states, state):
                 yield state
         finally:
             self._give_back(app_id, state)
@@ -203,7 +208,8 @@ class Executor:
     def _run_of(self, app: App, state: LuaState, phase: Phase) -> Iterator[Run]:
         """Yield a run on an app's data, which gives back at the end what it has taken."""
         data = self._data
-        with closing(Run(phase, data and (lambda: data(app, lambda: state.remaining_s, phase is Phase.TEST)))) as run:
+        run = Run(phase, data and (lambda: data(app, lambda: state.remaining_s, phase is Phase.TEST)))
+        with closing(run), self._tracked(self._runs, run):
             yield run
 
     @contextmanager
@@ -221,14 +227,14 @@ class Executor:
             run.undo_to(depth)  # a limit may have ended it within a transaction
 
     @contextmanager
-    def _tracked(self, state: LuaState) -> Iterator[None]:
+    def _tracked(self, running: set[T], this: T) -> Iterator[None]:
         with self._lock:
-            self._running.add(state)
+            running.add(this)
         try:
             yield
         finally:
             with self._lock:
-                self._running.discard(state)
+                running.discard(this)
 
     def _give_back(self, app_id: AppId, state: LuaState) -> None:
         if state.spoilt or state.runs >= RUNS_PER_STATE or not self._slim(state):

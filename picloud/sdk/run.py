@@ -21,15 +21,18 @@ _STARTED_S: Final = time.monotonic()
 
 
 class Run:
-    """One run: its phase, its clock, its randomness and the data of its app. For one thread."""
+    """One run: its phase, its clock, its randomness and the data of its app. For one thread, but for `interrupt`."""
 
-    __slots__ = ("_advanced_s", "_data", "_frozen_s", "_generator", "_open_data", "last_uuid_v7", "phase")
+    __slots__ = (
+        "_advanced_s", "_data", "_frozen_s", "_generator", "_interrupted", "_open_data", "last_uuid_v7", "phase",
+    )  # fmt: skip
 
     def __init__(self, phase: Phase, open_data: OpenData | None = None) -> None:
         """Take what opens the data of the app, None when there is no database to open it in."""
         self.phase = phase
         self._open_data = open_data
         self._data: DataSession | None = None
+        self._interrupted = False
         self._frozen_s: float | None = None
         self._advanced_s = 0.0
         self.last_uuid_v7 = 0
@@ -43,6 +46,8 @@ class Run:
             if self._open_data is None:
                 raise InvalidInput("there is no database here")
             self._data = self._open_data()
+            if self._interrupted:
+                self._data.interrupt()
         return self._data
 
     @property
@@ -80,6 +85,12 @@ class Run:
     def seed(self, generator: Callable[[int], bytes]) -> None:
         """Take randomness from something else from now on."""
         self._generator = generator
+
+    def interrupt(self) -> None:
+        """End what a run that is being stopped waits for in the database, now and from now on; from any thread."""
+        self._interrupted = True
+        if (data := self._data) is not None:
+            data.interrupt()
 
     def close(self) -> None:
         """Give back what the run has taken; an open transaction is rolled back."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any, Final, LiteralString, cast
@@ -12,7 +14,7 @@ import psycopg
 from psycopg import errors as pg
 from psycopg.sql import Composed
 
-from picloud.errors import Conflict, InvalidInput, NotFound, PlatformError, TimeLimitExceeded
+from picloud.errors import Conflict, InvalidInput, NotFound, PlatformError, RunInterrupted, TimeLimitExceeded
 from picloud.model.app import App
 from picloud.storage.database import Database, connect
 from picloud.storage.queries import load
@@ -25,6 +27,10 @@ TIMEOUT_SLACK: Final = 1.25
 """A statement may take this much longer than its run has left: to set the limit anew costs a round trip."""
 TIMEOUT_MIN_S: Final = 0.01
 TIMEOUT_SHORT_S: Final = 1.0
+CANCEL_TIMEOUT_S: Final = 5.0
+"""How long the server may take to accept a cancellation."""
+CANCEL_AGAIN_S: Final = 0.05
+"""A cancellation that comes before its statement has reached the server finds nothing to cancel: it is sent again."""
 
 _SQL = load("data.sql")
 _NO_ROLE = (pg.InsufficientPrivilege, pg.InvalidParameterValue, pg.UndefinedObject)
@@ -69,7 +75,7 @@ def has_row_security(conninfo: str) -> bool:
 
 
 class DataSession:
-    """One run's way to its app's data. For one thread."""
+    """One run's way to its app's data. For one thread, but for `interrupt`."""
 
     def __init__(self, database: Database, app: App, remaining_s: Callable[[], float], discard: bool = False) -> None:
         """Take the pool of runs and what tells how long the run may still take, which no statement outlives by much.
@@ -84,6 +90,9 @@ class DataSession:
         self._connection: RunConnection | None = None
         self._depth = 0
         self._failed = False
+        self._ending = threading.Lock()
+        """Held while a cancellation is sent: the connection is not given back meanwhile, and none is sent later."""
+        self._ended = self._interrupted = False
 
     def fetch(
         self, statement: LiteralString | Composed, values: Mapping[str, Any], *, guarded: bool = False
@@ -154,13 +163,42 @@ class DataSession:
         while self._connection is not None and self._depth > lowest and not self._connection.broken:
             self.rollback()
 
+    def interrupt(self) -> None:
+        """End the statement that waits now, from any thread; for a run that is being stopped and makes no further one.
+
+        The connection is not used again, so that a cancellation which is still on its way meets no other run.
+        """
+        threading.Thread(target=self._cancel_until_ended, name="picloud-cancel", daemon=True).start()
+
+    def _cancel_until_ended(self) -> None:
+        while self._cancel():
+            time.sleep(CANCEL_AGAIN_S)
+
+    def _cancel(self) -> bool:
+        """Cancel what the server does for this run; return whether the run may still start something."""
+        with self._ending:
+            if self._ended:
+                return False
+            self._interrupted = True
+            if self._connection is not None:
+                try:
+                    self._connection.cancel_safe(timeout=CANCEL_TIMEOUT_S)
+                except psycopg.Error as error:  # the next attempt may get through
+                    _log.debug("A cancellation was not accepted: %s", error)
+            return True
+
     def close(self) -> None:
         """Give the connection back; what is not committed is undone."""
+        with self._ending:
+            self._ended = True
+        if self._interrupted and self._connection is not None:
+            self._connection.close()
         try:
-            if self._connection is not None and self._depth and not self._connection.broken:
-                self._end("ROLLBACK")
-                self._forget_limit()
-            self._loosen()
+            if self._connection is not None and not self._connection.closed:
+                if self._depth:
+                    self._end("ROLLBACK")
+                    self._forget_limit()
+                self._loosen()
         except PlatformError:
             _log.debug("The connection was lost before its transaction was rolled back")
         finally:
@@ -211,7 +249,7 @@ class DataSession:
     def _loosen(self) -> None:
         """Take a short limit off, so that the next run's first statement does not fall under it."""
         connection = self._connection
-        if connection is not None and 0 < connection.timeout_s < TIMEOUT_SHORT_S and not connection.broken:
+        if connection is not None and 0 < connection.timeout_s < TIMEOUT_SHORT_S:
             connection.timeout_s = 0.0
             self._execute(connection, _SQL["set_statement_timeout"], {"timeout": "0"})
 
@@ -236,7 +274,8 @@ class DataSession:
     def _translated(self, error: psycopg.Error, unexpected: Exception) -> Exception:
         match error:
             case pg.QueryCanceled():
-                return TimeLimitExceeded("A statement took longer than a run may.")
+                late = TimeLimitExceeded("A statement took longer than a run may.")
+                return RunInterrupted() if self._interrupted else late
             case pg.DeadlockDetected() | pg.SerializationFailure():
                 return Conflict("another run changes the same things at the same time: try again")
             case pg.ForeignKeyViolation(diag=diag) if diag.constraint_name and diag.constraint_name.endswith(

@@ -227,7 +227,7 @@ def test_a_test_s_calls_have_the_time_of_their_own_test() -> None:
     thread = threading.Thread(target=other)
     thread.start()
     assert entered.wait(5)
-    (state,) = executor._running
+    (state,) = executor._states
     while state.remaining_s > 0:
         time.sleep(0.001)
     routes = (Route("GET", "/", "page"),)
