@@ -36,7 +36,7 @@ class _Shape:
         elif kind == "assignment_statement":
             self._assignment(node)
         elif kind == "return_statement":
-            for value in _values(node):
+            for value in values_of(node):
                 self._constant(value)
         elif kind != "function_call" or required_name(node) is None:
             self._refuse(node, f"{_RULE}: move this into a function")
@@ -56,7 +56,7 @@ class _Shape:
             self._refuse(node, f"{_RULE}: <close> runs code when the module is loaded")
         for child in node.named_children:
             if child.type == "assignment_statement":
-                names, values = _split(child)
+                names, values = assigned(child)
                 for value in values:
                     self._constant(value)
                 for name, value in zip(names, values, strict=False):
@@ -68,7 +68,7 @@ class _Shape:
                     self._refuse(child, "a module cannot replace _ENV")
 
     def _assignment(self, node: Node) -> None:
-        names, values = _split(node)
+        names, values = assigned(node)
         for value in values:
             self._constant(value)
         for name in names:
@@ -124,7 +124,8 @@ def check_module_shape(root: Node) -> tuple[tuple[str, ...], tuple[Diagnostic, .
     return tuple(shape.exports), tuple(shape.wrong)
 
 
-def _split(assignment: Node) -> tuple[list[Node], list[Node]]:
+def assigned(assignment: Node) -> tuple[list[Node], list[Node]]:
+    """Return the targets and the values of an assignment."""
     names: list[Node] = []
     values: list[Node] = []
     for child in assignment.named_children:
@@ -144,5 +145,6 @@ def _targets(declaration: Node) -> list[Node]:
     ]
 
 
-def _values(statement: Node) -> list[Node]:
+def values_of(statement: Node) -> list[Node]:
+    """Return the values of a `return`."""
     return [v for child in statement.named_children if child.type == "expression_list" for v in child.named_children]
