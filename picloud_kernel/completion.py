@@ -1,124 +1,143 @@
-"""Completion, inspection and is-complete for Lua cells: what is certain from the text, and no more."""
+"""Completion: what may come at the cursor, with its type and how it is called."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from picloud.errors import InvalidInput
-from picloud.lua.compiler import syntax_error
-from picloud.publishing.cells import CommandCell, ScratchCell, parse_cell
-from picloud.publishing.magics import BY_NAME, MAGICS
-from picloud.sdk import NAMESPACES, functions
-from picloud.sdk.reference import hover
+from picloud.errors import PicloudError
+from picloud.model.route import METHODS
+from picloud.model.script import ScriptKind
+from picloud.publishing.magics import MAGICS
+from picloud_kernel.lua_names import EXPECTATIONS, KEYWORDS, Name
+from picloud_kernel.scope import Scope
+from picloud_kernel.session import Session
 
-WORDS = """
-and break do else elseif end false for function goto if in local nil not or repeat return then true until while
-assert error getmetatable ipairs math next pairs pcall print rawequal rawget rawlen rawset require select setmetatable
-string table tonumber tostring type utf8 xpcall
-"""
-"""Lua's keywords, and the base names a script has."""
+MATCHES_MAX = 1000
 
-MEMBERS = """
-string: byte char find format gmatch gsub len lower match pack packsize rep reverse sub unpack upper
-table: concat insert move pack remove sort unpack
-math: abs ceil cos deg exp floor fmod huge log max maxinteger min mininteger modf pi rad random sin sqrt tan tointeger
-    type ult
-utf8: char charpattern codepoint codes len offset
-"""
-
-_PATH_AT_END = re.compile(r"(?<![\w.:])[A-Za-z_][\w.]*\Z")
-_REST_OF_NAME = re.compile(r"\w*")
-_SDK_HELP = {function.name: hover(function) for function in functions()} | {
-    namespace.name: namespace.description for namespace in NAMESPACES if namespace.name
-}
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_SDK_MEMBERS = {
-    namespace.name: sorted([*namespace.functions, *namespace.constants]) for namespace in NAMESPACES if namespace.name
-}
-_SDK_NAMES = [name.partition(".")[0] for name in _SDK_HELP]
 _MAGIC_AT_END = re.compile(r"(?:^|\n)(%{1,2}\w*)\Z")
-_MEMBER_AT_END = re.compile(r"(?<![\w.:])([A-Za-z_]\w*)\.(\w*)\Z")
+_ARGUMENT_AT_END = re.compile(r"(?:^|\n)(%{1,2}\w+)[ \t]+((?:[^\n]*[ \t])?)([^ \t\n]*)\Z")
+_REQUIRE_AT_END = re.compile(r"""\brequire[ \t]*\(?[ \t]*["'](\w*)\Z""")
+_EXPECT_AT_END = re.compile(r"\bexpect[ \t]*\([^\n]*\)[ \t]*:(\w*)\Z")
+_MEMBER_AT_END = re.compile(r"(?<![\w.:\"')\]])([A-Za-z_]\w*(?:\.\w+)*)([.:])(\w*)\Z")
 _NAME_AT_END = re.compile(r"(?<![\w.:])[A-Za-z_]\w*\Z")
+_NAME = re.compile(r"[A-Za-z_]\w*")
+
+Found = tuple[str, Mapping[str, Name]]
+"""What is typed of the name so far, and what it may become."""
 
 
-def complete(code: str, cursor: int) -> dict[str, Any]:
-    """Return Jupyter's complete_reply: magics, keywords, base names and the names used in the cell."""
-    before = code[:cursor]
-    matches, length = _matches(before, code)
+class Completion:
+    """Completes cells of one session, whose platform is not opened for it."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def reply(self, code: str, cursor: int, scope: Scope) -> dict[str, Any]:
+        """Return Jupyter's complete_reply; the cursor is a position in code points."""
+        typed, candidates = self._candidates(code[:cursor], scope)
+        found = {text: name for text, name in candidates.items() if text.startswith(typed)}
+        matches = list(found)[:MATCHES_MAX]
+        start = cursor - len(typed)
+        types = [
+            {"start": start, "end": cursor, "text": text, "type": found[text].type, "signature": _call_of(found[text])}
+            for text in matches
+        ]
+        return {
+            "status": "ok",
+            "matches": matches,
+            "cursor_start": start,
+            "cursor_end": cursor,
+            "metadata": {"_jupyter_types_experimental": types},
+        }
+
+    def _candidates(self, before: str, scope: Scope) -> Found:
+        if magic := _MAGIC_AT_END.search(before):
+            return magic[1], {item.name: Name("magic", item.usage, item.help) for item in MAGICS}
+        if argument := _ARGUMENT_AT_END.search(before):
+            return argument[3], self._arguments(argument[1], argument[2].split(), scope)
+        if required := _REQUIRE_AT_END.search(before):
+            return required[1], _scripts(scope, ScriptKind.MODULE)
+        if scope.magic == "%%test" and (expectation := _EXPECT_AT_END.search(before)):
+            return expectation[1], EXPECTATIONS
+        if member := _MEMBER_AT_END.search(before):
+            return member[3], _members(scope, tuple(member[1].split(".")), member[2])
+        if name := _NAME_AT_END.search(before):
+            return name[0], _names(scope, before.removesuffix(name[0]))
+        return "", {}
+
+    def _arguments(self, magic: str, given: list[str], scope: Scope) -> Mapping[str, Name]:
+        """Return what may be the next argument of a magic, after those given."""
+        position = len(given)
+        arguments: dict[tuple[str, int], Callable[[], Mapping[str, Name]]] = {
+            ("%app", 0): self._apps,
+            ("%rollback", 0): self._releases,
+            ("%report", 0): lambda: _words("on", "off"),
+            ("%graph", 0): lambda: _scripts(scope),
+            ("%call", 0): lambda: _words(*METHODS),
+            ("%call", 1): lambda: _paths(scope, given[0].upper()),
+            ("%%endpoint", 1): lambda: _words(*METHODS),
+        }
+        if (magic, position) in arguments:
+            return arguments[magic, position]()
+        if magic == "%publish":
+            return _words("-m", "--remove")
+        if magic == "%%endpoint" and position > 2:
+            return _words("auth=public", "auth=token", "timing=on")
+        return {}
+
+    def _apps(self) -> Mapping[str, Name]:
+        return _words(*self._known(lambda: [app.name for app in self._session.platform.apps.list()]), kind="app")
+
+    def _releases(self) -> Mapping[str, Name]:
+        def newest_first() -> list[str]:
+            platform = self._session.platform
+            return [str(item.number) for item in platform.releases.list(platform.apps.get(self._session.app_name).id)]
+
+        return _words(*self._known(newest_first), kind="release")
+
+    def _known(self, ask: Callable[[], Iterable[str]]) -> Iterable[str]:
+        if self._session.live is None:
+            return []
+        try:
+            return ask()
+        except PicloudError:  # no app is chosen, it is not published, the database is down: nothing to offer
+            return []
+
+
+def _call_of(name: Name) -> str:
+    """Return the arguments of a function, which front ends show behind its name."""
+    return name.signature[name.signature.find("(") :] if name.type == "function" and "(" in name.signature else ""
+
+
+def _words(*words: str, kind: str = "argument") -> Mapping[str, Name]:
+    return {word: Name(kind, word, "") for word in words}
+
+
+def _scripts(scope: Scope, kind: ScriptKind | None = None) -> Mapping[str, Name]:
     return {
-        "status": "ok",
-        "matches": matches,
-        "cursor_start": cursor - length,
-        "cursor_end": cursor,
-        "metadata": {},
+        name: Name(str(script.kind), name, "")
+        for name, script in sorted(scope.scripts.items())
+        if kind in (None, script.kind)
     }
 
 
-def inspect(code: str, cursor: int) -> dict[str, Any]:
-    """Return Jupyter's inspect_reply: the help of the SDK's name at the cursor, or of the magic on its line."""
-    found = _sdk_help(code, cursor) or _magic_help(code, cursor)
-    return {"status": "ok", "found": bool(found), "data": found, "metadata": {}}
+def _paths(scope: Scope, method: str) -> Mapping[str, Name]:
+    return _words(*sorted({route.pattern for route in scope.routes if route.method == method}), kind="route")
 
 
-def _magic_help(code: str, cursor: int) -> dict[str, str]:
-    start = code.rfind("\n", 0, cursor) + 1
-    line = code[start:].split("\n", 1)[0]
-    magic = BY_NAME.get((line.split() or [""])[0])
-    if magic is None:
-        return {}
-    return {"text/plain": f"{magic.usage}\n\n{magic.help}\n{magic.details}\n\n{magic.example}"}
+def _members(scope: Scope, path: tuple[str, ...], separator: str) -> Mapping[str, Name]:
+    found = _sorted(scope.members(path).items())
+    if separator == ".":
+        return found
+    return {text: name for text, name in found.items() if name.type in ("function", "field")}
 
 
-def _sdk_help(code: str, cursor: int) -> dict[str, str]:
-    """Describe the function or namespace the cursor is on, or whose opening parenthesis it has just passed."""
-    before = _PATH_AT_END.search(code[:cursor].rstrip("("))
-    after = _REST_OF_NAME.match(code[cursor:])
-    path = (before[0] if before else "") + (after[0] if after and not code[:cursor].endswith("(") else "")
-    text = _SDK_HELP.get(path)
-    return {"text/plain": text, "text/markdown": text} if text else {}
+def _names(scope: Scope, before: str) -> Mapping[str, Name]:
+    written = {text: Name("variable", text, "") for text in _NAME.findall(before)}
+    return _sorted({**written, **{word: Name("keyword", word, "") for word in KEYWORDS}, **scope.names}.items())
 
 
-def _matches(before: str, code: str) -> tuple[list[str], int]:
-    if magic := _MAGIC_AT_END.search(before):
-        return [name.name for name in MAGICS if name.name.startswith(magic[1])], len(magic[1])
-    if member := _MEMBER_AT_END.search(before):
-        found = [name for name in _members(member[1]) if name.startswith(member[2])]
-        return found, len(member[2])
-    if name := _NAME_AT_END.search(before):
-        known = {*WORDS.split(), *_SDK_NAMES, *_NAME.findall(code[: len(before) - len(name[0])])}
-        return sorted(candidate for candidate in known if candidate.startswith(name[0])), len(name[0])
-    return [], 0
-
-
-def _members(table: str) -> list[str]:
-    if table in _SDK_MEMBERS:
-        return _SDK_MEMBERS[table]
-    match = re.search(rf"^{re.escape(table)}:(.*(?:\n .*)*)", MEMBERS, re.MULTILINE)
-    return match[1].split() if match else []
-
-
-def is_complete(code: str) -> dict[str, Any]:
-    """Return Jupyter's is_complete_reply, which consoles use to choose between a new line and running the text.
-
-    Magic lines are complete as they are; a cell magic's text ends with a blank line.
-    """
-    try:
-        cell = parse_cell(code)
-    except InvalidInput:
-        return {"status": "invalid"}
-    match cell:
-        case CommandCell():
-            return {"status": "complete"}
-        case ScratchCell(source):
-            return _lua_is_complete(source)
-    return {"status": "complete"} if code.endswith("\n\n") else {"status": "incomplete", "indent": ""}
-
-
-def _lua_is_complete(source: str) -> dict[str, Any]:
-    """Ask Lua's compiler, as its own console does: text that ends too early is complained about near <eof>."""
-    errors = [syntax_error(text) for text in (source, f"return {source}")]
-    if None in errors:
-        return {"status": "complete"}
-    unfinished = any(message.endswith("near <eof>") for _, message in filter(None, errors))
-    return {"status": "incomplete", "indent": ""} if unfinished else {"status": "invalid"}
+def _sorted(names: Iterable[tuple[str, Name]]) -> Mapping[str, Name]:
+    return dict(sorted(names))

@@ -11,21 +11,26 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import Enum
 from typing import Any
 
 from ipykernel.ipkernel import IPythonKernel
 from traitlets import List
 
-from picloud.errors import InvalidInput, PicloudError, RunInterrupted
+from picloud.errors import InvalidInput, NotFound, PicloudError, RunInterrupted
 from picloud.platform import open_platform
-from picloud.publishing.cells import Cell, PythonCell, parse_cell
+from picloud.publishing.cells import Cell, HelpCell, PythonCell, parse_cell
 from picloud.settings import Settings
 from picloud.version import __version__
-from picloud_kernel import completion, errors
+from picloud_kernel import completeness, errors, inspection
 from picloud_kernel.commands import Commands
+from picloud_kernel.completion import Completion
 from picloud_kernel.display import Bundle
 from picloud_kernel.runner import Runner
+from picloud_kernel.scope import Scope
 from picloud_kernel.session import Session
 
 
@@ -56,8 +61,13 @@ class PicloudKernel(IPythonKernel):
         self._cells = Session(lambda: open_platform(Settings()), self._write)
         commands = Commands(self._cells, server_url=os.environ.get("JUPYTER_SERVER_URL"))
         self._runner = Runner(self._cells, commands, self._show)
+        self._completion = Completion(self._cells)
+        self._turn = threading.Lock()
+        """Held while Lua runs: a subshell's thread waits, or does without the session's names."""
         self._running = _Running.NOTHING
         self._silent = False
+        if self.shell is not None:
+            self.shell.input_transformers_cleanup.insert(0, _without_magic)
 
     @property
     def kernel_info(self) -> dict[str, Any]:
@@ -76,17 +86,20 @@ class PicloudKernel(IPythonKernel):
         cell_meta: dict[str, Any] | None = None,
         cell_id: str | None = None,
     ) -> dict[str, Any]:
-        """Run a cell; `user_expressions` are evaluated for Python cells only, Lua has nothing like them."""
+        """Run a cell; in Lua cells `user_expressions` are Lua."""
         self._silent = silent
         number = self.execution_count
         try:
             cell = parse_cell(code)
             if isinstance(cell, PythonCell):
-                return await self._run_python(
-                    cell, silent, store_history, user_expressions, allow_stdin, cell_meta=cell_meta, cell_id=cell_id
+                self._running = _Running.PYTHON
+                reply: dict[str, Any] = await super().do_execute(
+                    code, silent, store_history, user_expressions, allow_stdin, cell_meta=cell_meta, cell_id=cell_id
                 )
-            self._run_lua(cell, number)
-            outcome: dict[str, Any] = {"status": "ok", "payload": [], "user_expressions": {}}
+                return reply
+            with self._turn:
+                self._running = _Running.LUA
+                outcome = self._run_lua(cell, number, user_expressions or {})
         except PicloudError as error:
             outcome = self._fail(errors.report(error, self._runner.source_of))
         except KeyboardInterrupt:
@@ -99,16 +112,28 @@ class PicloudKernel(IPythonKernel):
         self._count(code, number, store_history and not silent)
         return {**outcome, "execution_count": number}
 
-    async def _run_python(self, cell: PythonCell, *arguments: Any, **options: Any) -> dict[str, Any]:
-        self._running = _Running.PYTHON
-        reply: dict[str, Any] = await super().do_execute(cell.source, *arguments, **options)
-        return reply
-
-    def _run_lua(self, cell: Cell, number: int) -> None:
-        self._running = _Running.LUA
-        result = self._runner.run(cell, f"cell {number}")
-        if result is not None:
+    def _run_lua(self, cell: Cell, number: int, expressions: dict[str, str]) -> dict[str, Any]:
+        payload = []
+        if isinstance(cell, HelpCell):
+            payload.append({"source": "page", "data": self._help(cell), "start": 0})
+        elif (result := self._runner.run(cell, f"cell {number}")) is not None:
             self._publish("execute_result", result, execution_count=number)
+        values = {name: self._evaluate(expression) for name, expression in expressions.items()}
+        return {"status": "ok", "payload": payload, "user_expressions": values}
+
+    def _evaluate(self, expression: str) -> dict[str, Any]:
+        try:
+            bundle = self._runner.evaluate(expression)
+        except PicloudError as error:
+            return {"status": "error", **_error_content(errors.report(error, self._runner.source_of))}
+        return {"status": "ok", "data": bundle.data, "metadata": bundle.metadata}
+
+    def _help(self, cell: HelpCell) -> dict[str, str]:
+        scope = Scope(cell.name, self._cells.live, self._runner.source_of)
+        found = inspection.help_at(cell.name, len(cell.name), int(cell.with_source), scope)
+        if not found:
+            raise NotFound(f"Nothing is known of {cell.name!r}: '%help' lists the magics, completion the names.")
+        return found
 
     def _count(self, code: str, number: int, store_history: bool) -> None:
         """Number the next cell and remember this one, as IPython does for Python cells."""
@@ -117,7 +142,7 @@ class PicloudKernel(IPythonKernel):
             self.shell.execution_count = number + 1
 
     def _fail(self, report: errors.Report) -> dict[str, Any]:
-        content = {"ename": report.name, "evalue": report.message, "traceback": list(report.traceback)}
+        content = _error_content(report)
         if not self._silent:
             sys.stdout.flush()
             self.send_response(self.iopub_socket, "error", content, ident=self._topic("error"))
@@ -147,12 +172,23 @@ class PicloudKernel(IPythonKernel):
         if self.session is not None:
             self.session.send(stream, "interrupt_reply", {"status": "ok"}, parent, ident=ident)
 
+    @contextmanager
+    def _scope(self, code: str) -> Iterator[Scope]:
+        """Yield the names of a cell; those of the session only while no cell runs."""
+        is_idle = self._turn.acquire(blocking=False)
+        try:
+            yield Scope(code, self._cells.live if is_idle else None, self._runner.source_of)
+        finally:
+            if is_idle:
+                self._turn.release()
+
     async def do_complete(self, code: str, cursor_pos: int | None) -> dict[str, Any]:
         """Complete magics and Lua names; Python cells are IPython's."""
         cursor = len(code) if cursor_pos is None else cursor_pos
         start = _python_start(code)
         if start is None:
-            return completion.complete(code, cursor)
+            with self._scope(code) as scope:
+                return self._completion.reply(code, cursor, scope)
         reply: dict[str, Any] = super().do_complete(code[start:], max(0, cursor - start))
         for key in ("cursor_start", "cursor_end"):
             reply[key] += start
@@ -164,10 +200,11 @@ class PicloudKernel(IPythonKernel):
     async def do_inspect(
         self, code: str, cursor_pos: int, detail_level: int = 0, omit_sections: tuple[str, ...] = ()
     ) -> dict[str, Any]:
-        """Explain the magic under the cursor; Python cells are IPython's."""
+        """Explain the name at the cursor; Python cells are IPython's."""
         start = _python_start(code)
         if start is None or cursor_pos < start:
-            return completion.inspect(code, cursor_pos)
+            with self._scope(code) as scope:
+                return inspection.reply(code, cursor_pos, detail_level, scope)
         reply: dict[str, Any] = super().do_inspect(code[start:], cursor_pos - start, detail_level, omit_sections)
         return reply
 
@@ -175,7 +212,7 @@ class PicloudKernel(IPythonKernel):
         """Say whether a console should run the text now."""
         start = _python_start(code)
         if start is None:
-            return completion.is_complete(code)
+            return completeness.is_complete(code)
         reply: dict[str, Any] = super().do_is_complete(code[start:])
         return reply
 
@@ -185,6 +222,16 @@ class PicloudKernel(IPythonKernel):
         self._cells.close()
         reply: dict[str, Any] = super().do_shutdown(restart)
         return reply
+
+
+def _error_content(report: errors.Report) -> dict[str, Any]:
+    return {"ename": report.name, "evalue": report.message, "traceback": list(report.traceback)}
+
+
+def _without_magic(lines: list[str]) -> list[str]:
+    """Take `%%python` off a cell's text for IPython, whose history keeps the cell as typed."""
+    start = _python_start("".join(lines))
+    return lines if start is None else "".join(lines)[start:].splitlines(keepends=True)
 
 
 def _python_start(code: str) -> int | None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from picloud.errors import TestsFailed
 from picloud.publishing.cells import Call, Cell, CommandCell, EndpointCell, ModuleCell, ScratchCell, TestCell
 from picloud_kernel.commands import Commands
-from picloud_kernel.display import Bundle, echo_bundle, response_bundle
+from picloud_kernel.display import Bundle, echo_bundle, response_bundle, text
 from picloud_kernel.session import Session
 
 
@@ -47,6 +47,11 @@ class Runner:
                 for command in commands:
                     self._show(self._call(command) if isinstance(command, Call) else self._commands.run(command))
         return None
+
+    def evaluate(self, expression: str) -> Bundle:
+        """Return the display of one Lua expression's value in the session; raises any `PicloudError`."""
+        values = self._session.scratch.run(f"return ({expression}\n)", name="expression")
+        return echo_bundle(values) or text("nil")
 
     def _scratch(self, source: str, name: str) -> Bundle | None:
         if not source.strip():

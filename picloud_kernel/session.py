@@ -64,6 +64,11 @@ class Session:
         """Where scratch code runs: the chosen app, or a place of its own before one is chosen."""
         return self._interactive(self._app_name or SCRATCH_APP)
 
+    @property
+    def live(self) -> Interactive | None:
+        """Where scratch code runs; None while no cell has needed the platform, which is not opened for this."""
+        return None if self._platform is None else self.scratch
+
     def interrupt(self) -> None:
         """End what runs now, from any thread; nothing happens when nothing runs."""
         if self._current is not None:

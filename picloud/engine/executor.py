@@ -38,6 +38,7 @@ COLLECT_ABOVE_BYTES: Final = 2**20
 """A state that holds more than this after a run gives it back before the next."""
 RETAINED_MAX: Final = 0.25
 """A state that still holds this part of its memory limit then is replaced: its next run would have less than it may."""
+LOOK_TIMEOUT_S: Final = 0.5
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -131,6 +132,20 @@ class Executor:
         with self._tracked(self._states, state), self._run_of(app, state, Phase.CELL) as run:
             self._run(state, name, b"cell", name, text, limits=self.limits.run, operations=operations,
                       sdk=partial(_call, run), observe=observe, label=name)  # fmt: skip
+
+    def look(self, state: LuaState, path: tuple[str, ...]) -> tuple[str, ...]:
+        """Return what a session has at a path: type, parameters, short text, script and line of a function, fields.
+
+        Empty when there is nothing.
+        The path begins with a global; without one it is the globals themselves. The fields are lines of name, type,
+        parameters and short text, with tabs between. Nothing of the session is run. Not while a cell runs.
+        """
+        limits = replace(self.limits.run, timeout_s=LOOK_TIMEOUT_S, cpu_s=LOOK_TIMEOUT_S)
+        outcome = state.call(
+            b"look", *path, label="look", version=b"", limits=limits, operations={}, sdk=partial(_call, Run(Phase.CELL))
+        )
+        found = outcome.values[1:] if outcome.values[0] == b"ok" else ()
+        return tuple(value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value) for value in found)
 
     def new_state(self) -> LuaState:
         """Make a state of its own for a session."""

@@ -22,7 +22,7 @@ from picloud.modules.graph import ImportGraph
 from picloud.modules.source import DraftOverlay, Snapshot
 from picloud.syntax.echo import with_echo
 
-__all__ = ["Echo", "Interactive", "TestResult"]
+__all__ = ["Echo", "Field", "Interactive", "Look", "TestResult"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,30 @@ class Echo:
     """Readable; tables as an indented tree."""
     json: str | None
     """The table as JSON, None when it has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One value of a session, as it can be told without running anything."""
+
+    type: str
+    """Lua's name of the type."""
+    parameters: str
+    """`(name, ...)` of a function, else empty."""
+    text: str
+    """A number, a boolean or the beginning of a string as Lua writes it, else empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look(Field):
+    """A value with what is in it."""
+
+    script: str
+    """The script or cell a function is written in, else empty."""
+    line: int
+    """Where it begins there, from 1; 0 for other values."""
+    fields: Mapping[str, Field]
+    """Of a table, those with names, inherited ones included; of a string, its methods."""
 
 
 class Interactive:
@@ -103,6 +127,24 @@ class Interactive:
         app, scripts, _routes = self._view()
         self._executor.cell(self._state, app, name, text, scripts, echo, write=self._write, observe=self._observe)
         return tuple(values)
+
+    def look(self, *path: str) -> Look | None:
+        """Return what is at a path of names from the session's globals; None when nothing is.
+
+        Without names it is the globals. Nothing is run, no metamethod either. Not while a cell runs.
+        """
+        found = () if self._state is None else self._executor.look(self._state, path)
+        if not found:
+            return None
+        kind, parameters, text, script, line, fields = found
+        rows = (row.split("\t", 3) for row in fields.split("\n") if row)
+        return Look(kind, parameters, text, script, int(line), {name: Field(*rest) for name, *rest in rows})
+
+    def view(self) -> tuple[Mapping[str, Script], tuple[Route, ...]]:
+        """Return the scripts by name, and the routes: this session's drafts and what is live behind them."""
+        _app, overlay, routes = self._view()
+        scripts = {**self._published().snapshot.scripts, **overlay.drafts}
+        return {name: linked.script for name, linked in scripts.items()}, routes
 
     def call(
         self, method: str, target: str, *, body: bytes = b"", headers: Mapping[str, str] | None = None

@@ -14,6 +14,7 @@ from picloud.model.script import SCRIPT_NAME, Script, ScriptKind, check_script_n
 from picloud.publishing.magics import BY_NAME, find_magic
 
 _WORD = re.compile(r'"([^"]*)"|(\S+)')
+_HELP = re.compile(r"\s*(?:\?{1,2}([%\w.:]+)|([%\w.:]+?)\?{1,2})\s*")
 _MAGIC_LINE = re.compile(r"(%%?[^\s%]*)[ \t]*(.*)")
 
 
@@ -22,6 +23,15 @@ class ScratchCell:
     """Lua that runs at once and is never published."""
 
     source: str
+
+
+@dataclass(frozen=True, slots=True)
+class HelpCell:
+    """`NAME?`, alone in its cell."""
+
+    name: str
+    with_source: bool
+    """Asked with `??`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +132,7 @@ class CommandCell:
     commands: tuple[Command, ...]
 
 
-Cell = ScratchCell | PythonCell | ModuleCell | EndpointCell | TestCell | CommandCell
+Cell = ScratchCell | HelpCell | PythonCell | ModuleCell | EndpointCell | TestCell | CommandCell
 
 
 def parse_cell(source: str) -> Cell:
@@ -132,6 +142,8 @@ def parse_cell(source: str) -> Cell:
     not looked at.
     """
     source = source.replace("\r\n", "\n")
+    if asked := _HELP.fullmatch(source):
+        return HelpCell(asked[1] or asked[2], "??" in source)
     lines = source.split("\n")
     first = next((number for number, line in enumerate(lines) if not _is_skipped(line)), None)
     if first is None or not lines[first].startswith("%"):

@@ -193,6 +193,9 @@ after the magic. Blank lines and lines that begin with `#` or `--` may stand bef
 What a cell defines is a draft: `require`, `%call` and tests use it at once, in front of what is live. `%publish` makes
 the drafts live. `picloud publish NOTEBOOK --app NAME` publishes the same cells from the notebook file.
 
+A cell that is a name with a question mark shows help: `kv.set?`, `greet.hello?`, `%publish?`. Two question marks show
+the source as well, where there is one.
+
 Before the first `%app`, scratch cells run in an app called `scratch`, which is never created; all other magics ask for
 an app.
 

@@ -6,7 +6,7 @@ local host, new_environment, copy, freeze, raw, namespaces, json, fail, details_
 local OUT_OF_MEMORY = "not enough memory"
 local pcall, xpcall, load, error, type, next, select, tostring, tonumber = pcall, xpcall, load, error, type, next, select, tostring, tonumber
 local rawget, rawset, rawequal, setmetatable = rawget, rawset, rawequal, setmetatable
-local getmetatable, getinfo = debug.getmetatable, debug.getinfo
+local getmetatable, getinfo, getlocal = debug.getmetatable, debug.getinfo, debug.getlocal
 local concat, sort, find, format, gsub, gmatch, lower, match, sub = table.concat, table.sort, string.find, string.format, string.gsub, string.gmatch, string.lower, string.match, string.sub
 local char, utf8len, mathtype, randomseed = string.char, utf8.len, math.type, math.randomseed
 local floor, mininteger, maxinteger = math.floor, math.mininteger, math.maxinteger
@@ -564,6 +564,68 @@ end
 function operations.cell(seed, is_repeatable, ...)
   begin(seed, is_repeatable)
   return protect(cell, ...)
+end
+
+-- What completion and help see of a session: nothing of it is run, no metamethod either -------------------------
+
+local LISTED_MAX, BASES_MAX, TEXT_MAX = 2000, 8, 200
+
+local function parameters_of(value)
+  if type(value) ~= "function" then return "" end
+  local info, names = getinfo(value, "Su"), {}
+  if info.what == "C" then return "(...)" end
+  for i = 1, info.nparams do names[i] = getlocal(value, i) end
+  if info.isvararg then names[#names + 1] = "..." end
+  return "(" .. concat(names, ", ") .. ")"
+end
+
+-- The table itself, and those its fields are looked up in when it has none of a name.
+local function bases_of(value)
+  local bases = {}
+  while type(value) == "table" and #bases < BASES_MAX do
+    bases[#bases + 1] = raw(value) or value
+    local meta = not raw(value) and getmetatable(value)
+    value = type(meta) == "table" and rawget(meta, "__index")
+  end
+  return bases
+end
+
+local function step(value, name)
+  if type(value) == "string" then value = rawget(session, "string") end
+  for _, base in next, bases_of(value) do
+    local found = rawget(base, name)
+    if found ~= nil then return found end
+  end
+end
+
+local function short(value)
+  local kind = type(value)
+  if kind == "string" then return (gsub(format("%q", sub(value, 1, TEXT_MAX)), "\\\n", "\\n")) end
+  if kind == "number" or kind == "boolean" then return tostring(value) end
+  return ""
+end
+
+local function look(...)
+  local value = session
+  for i = 1, select("#", ...) do value = step(value, (select(i, ...))) end
+  if value == nil then return "ok" end
+  local lines, n = {}, 0
+  for _, base in next, bases_of(type(value) == "string" and rawget(session, "string") or value) do
+    for name, field in next, base do
+      if n >= LISTED_MAX then break end
+      if type(name) == "string" and find(name, "^[%a_][%w_]*$") then
+        n = n + 1
+        lines[n] = name .. "\t" .. type(field) .. "\t" .. parameters_of(field) .. "\t" .. short(field)
+      end
+    end
+  end
+  local info = type(value) == "function" and getinfo(value, "S")
+  if not info or info.what == "C" or info.source == HOST_SOURCE then info = { source = "=", linedefined = 0 } end
+  return "ok", type(value), parameters_of(value), short(value), sub(info.source, 2), info.linedefined, concat(lines, "\n")
+end
+
+function operations.look(seed, is_repeatable, ...)
+  return protect(look, ...)
 end
 
 function operations.stopped()
