@@ -9,6 +9,7 @@ reaches a cell that is running.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import threading
@@ -20,6 +21,7 @@ from typing import Any
 from ipykernel.ipkernel import IPythonKernel
 from traitlets import List
 
+from picloud.engine.log import Alert
 from picloud.errors import InvalidInput, NotFound, PicloudError, RunInterrupted
 from picloud.platform import open_platform
 from picloud.publishing.cells import Cell, HelpCell, PythonCell, parse_cell
@@ -32,6 +34,9 @@ from picloud_kernel.display import Bundle
 from picloud_kernel.runner import Runner
 from picloud_kernel.scope import Scope
 from picloud_kernel.session import Session
+
+LIBRARIES_THAT_LOG = ("picloud", "psycopg")
+"""What they log is for the log of the Jupyter server: without a handler of its own it would stand below the cell."""
 
 
 class _Running(Enum):
@@ -65,7 +70,9 @@ class PicloudKernel(IPythonKernel):
         self._turn = threading.Lock()
         """Held while Lua runs: a subshell's thread waits, or does without the session's names."""
         self._running = _Running.NOTHING
-        self._silent = False
+        self._silent = self._wrote_alert = False
+        for name in LIBRARIES_THAT_LOG:
+            logging.getLogger(name).handlers = list(self.log.handlers)
         if self.shell is not None:
             self.shell.input_transformers_cleanup.insert(0, _without_magic)
 
@@ -144,14 +151,26 @@ class PicloudKernel(IPythonKernel):
     def _fail(self, report: errors.Report) -> dict[str, Any]:
         content = _error_content(report)
         if not self._silent:
-            sys.stdout.flush()
+            self._flush()
             self.send_response(self.iopub_socket, "error", content, ident=self._topic("error"))
         return {"status": "error", **content}
 
     def _write(self, text: str) -> None:
-        """Send what a script prints; ipykernel's stream gathers it and sends it about five times a second."""
-        if not self._silent:
-            sys.stdout.write(text)
+        """Send what a script prints to stdout, its warnings and errors to stderr, in their order.
+
+        ipykernel's streams gather text and send it about five times a second.
+        """
+        if self._silent:
+            return
+        is_alert = isinstance(text, Alert)
+        if is_alert is not self._wrote_alert:  # what was written to the other stream comes first
+            self._flush()
+            self._wrote_alert = is_alert
+        (sys.stderr if is_alert else sys.stdout).write(text)
+
+    def _flush(self) -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
 
     def _show(self, bundle: Bundle) -> None:
         self._publish("display_data", bundle, transient={})
@@ -159,7 +178,7 @@ class PicloudKernel(IPythonKernel):
     def _publish(self, kind: str, bundle: Bundle, **more: Any) -> None:
         if self._silent:
             return
-        sys.stdout.flush()
+        self._flush()
         content = {"data": bundle.data, "metadata": bundle.metadata, **more}
         self.send_response(self.iopub_socket, kind, content, ident=self._topic(kind))
 
@@ -206,6 +225,14 @@ class PicloudKernel(IPythonKernel):
             with self._scope(code) as scope:
                 return inspection.reply(code, cursor_pos, detail_level, scope)
         reply: dict[str, Any] = super().do_inspect(code[start:], cursor_pos - start, detail_level, omit_sections)
+        return reply
+
+    async def do_history(self, *arguments: Any, **options: Any) -> dict[str, Any]:
+        """Return ipykernel's history, with the number of this session where IPython writes 0."""
+        reply: dict[str, Any] = super().do_history(*arguments, **options)
+        if self.shell is not None:
+            current = self.shell.history_manager.session_number
+            reply["history"] = [(session or current, *rest) for session, *rest in reply["history"]]
         return reply
 
     async def do_is_complete(self, code: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ Emit = Callable[[bytes, str, str], None]
 Write = Callable[[str], None]
 
 _LEVELS: Final = {b"debug": logging.DEBUG, b"info": logging.INFO, b"warn": logging.WARNING, b"error": logging.ERROR}
+_ALERTS: Final = (b"warn", b"error")
 _PRINT: Final = b"print"
 """The level of a printed line."""
 _BREAKS = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
@@ -22,6 +23,12 @@ _BREAKS = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u206
 _ESCAPES: Final = {"\n": "\\n", "\r": "\\r"}
 ENTRY_FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 _script_log = logging.getLogger("picloud.script")
+
+
+class Alert(str):
+    """A line of `log.warn` or `log.error`, for those who show such lines apart from what is printed."""
+
+    __slots__ = ()
 
 
 class RunLog:
@@ -84,10 +91,11 @@ def to_logging(extra: Mapping[str, Any]) -> Emit:
 
 
 def to_text(write: Write) -> Emit:
-    """Return what writes lines for a person, printed ones as they are."""
+    """Return what writes lines for a person, printed ones as they are, warnings and errors as an `Alert`."""
 
     def emit(level: bytes, message: str, fields: str) -> None:
         parts = (message,) if level == _PRINT else (level.decode().upper(), message, fields)
-        write(" ".join(part for part in parts if part) + "\n")
+        line = " ".join(part for part in parts if part) + "\n"
+        write(Alert(line) if level in _ALERTS else line)
 
     return emit

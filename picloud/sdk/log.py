@@ -8,7 +8,8 @@ from picloud.sdk.spec import Namespace, Value, made_in_lua
 
 log = Namespace(
     "log",
-    """Lines for those who run the app: in the log of the server, or below the cell in a notebook.
+    """Lines for those who run the app: in the log of the server, or below the cell in a notebook,
+where warnings and errors go to stderr and all else to stdout.
 
 A run may write `PICLOUD_RUN_LOG_LINES_MAX` lines and `PICLOUD_RUN_LOG_KB` KiB of them, lines of `print` included; the
 rest is left out, which a last line says. A line of the server's log stays one line: line breaks, other control

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,18 +15,12 @@ from picloud.model.release import TestSource
 from picloud.model.route import Route
 from picloud.model.script import Script, ScriptKind
 from picloud.platform import Platform
+from picloud.testing.processes import wait_until
 from tests.integration.sdk.conftest import Lua
 
 WAIT_S = 30
 LOCK = "SELECT 1 FROM kv_entries WHERE key = %s FOR UPDATE"
 WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-
-
-def until(condition: Callable[[], bool]) -> None:
-    ends = time.monotonic() + WAIT_S
-    while not condition():
-        assert time.monotonic() < ends
-        time.sleep(0.005)
 
 
 @pytest.fixture
@@ -68,7 +61,7 @@ def test_a_statement_that_waits_for_a_lock_is_interrupted(
 ) -> None:
     lua("kv.set('k', 1) kept = { 'still here' }")
     with held(platform, "k"), running(lambda: lua(source)) as run:
-        until(waiting)
+        wait_until(waiting)
         lua.session.interrupt()
         with pytest.raises(RunInterrupted):
             run.result(WAIT_S)
@@ -82,7 +75,7 @@ def test_a_request_of_a_test_is_interrupted_with_it(lua: Lua, platform: Platform
     lua.session.define(Script("e", ScriptKind.ENDPOINT, "kv.set('k', 2) return 1"), (Route("GET", "/", "e"),))
     test = TestSource("t", "pcall(call, 'GET', '/') while true do end")
     with held(platform, "k"), running(lambda: lua.session.test(test)) as run:
-        until(waiting)
+        wait_until(waiting)
         lua.session.interrupt()
         result = run.result(WAIT_S)
     assert isinstance(result.error, RunInterrupted)  # type: ignore[attr-defined]
@@ -98,7 +91,7 @@ def test_an_interrupt_of_one_session_leaves_the_others_alone(
         with held(platform, "k"):
             stopped = threads.submit(lua, "kv.set('k', 2)")
             other = threads.submit(second, "kv.incr('k') return 'done'")
-            until(lambda: platform.database.fetch_one(WAITING, {}) == (2,))
+            wait_until(lambda: platform.database.fetch_one(WAITING, {}) == (2,))
             lua.session.interrupt()
             with pytest.raises(RunInterrupted):
                 stopped.result(WAIT_S)
