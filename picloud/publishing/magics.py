@@ -196,6 +196,9 @@ the drafts live. `picloud publish NOTEBOOK --app NAME` publishes the same cells 
 A cell that is a name with a question mark shows help: `kv.set?`, `greet.hello?`, `%publish?`. Two question marks show
 the source as well, where there is one.
 
+`papermill notebook.ipynb out.ipynb -p name ada` sets parameters as global variables, in a cell of their own after the
+one tagged `parameters`; `pip install picloud[papermill]` brings papermill.
+
 Before the first `%app`, scratch cells run in an app called `scratch`, which is never created; all other magics ask for
 an app.
 
