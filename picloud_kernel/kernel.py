@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 import threading
 from collections.abc import Iterator
@@ -267,4 +268,7 @@ def _python_start(code: str) -> int | None:
         cell = parse_cell(code)
     except InvalidInput:
         return None
-    return len(code) - len(cell.source) if isinstance(cell, PythonCell) else None
+    if not isinstance(cell, PythonCell):
+        return None
+    magic = re.search(r"^%%.*\n?", code, re.MULTILINE)
+    return magic.end() if magic else None

@@ -80,14 +80,21 @@ class Scope:
         return {name: _export_name(path[0], item) for name, item in outline(module.source).exports.items()}
 
     def required(self, path: tuple[str, ...]) -> str | None:
-        """Return the module that a variable holds: this cell says so, or it has a module's name, as is usual."""
-        return self._required.get(path[0], path[0]) if len(path) == 1 else None
+        """Return the module that a variable holds.
+
+        The cell says so; in scratch code a variable of a module's name counts, since an earlier cell may have set it.
+        """
+        if len(path) != 1:
+            return None
+        return self._required.get(path[0], None if self.magic else path[0])
 
     def definition(self, path: tuple[str, ...]) -> tuple[str, Definition] | None:
         """Return what a path names in a module, or where the session's function of that name is written.
 
         Before it the name of the module, script or cell.
         """
+        if not path:
+            return None
         module = self.module(self.required(path[:-1]))
         if module is not None:
             found = outline(module.source).exports.get(path[-1])

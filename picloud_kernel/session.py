@@ -73,6 +73,8 @@ class Session:
         """End what runs now, from any thread; nothing happens when nothing runs."""
         if self._current is not None:
             self._current.interrupt()
+        if self._platform is not None:  # the tests of a publish
+            self._platform.local.interrupt()
 
     def close(self) -> None:
         """Give back the platform; the next cell would open it again."""

@@ -99,3 +99,7 @@ class LocalExecutor(ExecutorClient):
                 timeout_s=left_s,
                 observe=observe,
             )
+
+    def interrupt(self) -> None:
+        """End all that this process runs now with `RunInterrupted`, from any thread, tests of a publish included."""
+        self._executor.interrupt()

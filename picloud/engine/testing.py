@@ -14,7 +14,15 @@ from picloud.engine.executor import Executor, Observe
 from picloud.engine.log import Write
 from picloud.engine.router import Router
 from picloud.engine.validator import check_source
-from picloud.errors import CallerError, InvalidInput, MethodNotAllowed, NotFound, PlatformError, ScriptError
+from picloud.errors import (
+    CallerError,
+    InvalidInput,
+    MethodNotAllowed,
+    NotFound,
+    PlatformError,
+    RunInterrupted,
+    ScriptError,
+)
 from picloud.lua.state import Scalar
 from picloud.model.app import App
 from picloud.model.http import Request, Response
@@ -70,7 +78,10 @@ def run_test(
     executor: Executor, app: App, source: ScriptSource, routes: tuple[Route, ...], test: TestSource,
     *, write: Write | None = None, observe: Observe | None = None,
 ) -> TestResult:  # fmt: skip
-    """Run one test; a script's error is its result, `PlatformError` and `InvalidScript` are raised."""
+    """Run one test; a script's error is its result.
+
+    `PlatformError`, `InvalidScript` and `RunInterrupted` are raised.
+    """
 
     def call(
         run: Run, left_s: float, method: bytes, target: bytes, body: bytes, header_lines: bytes
@@ -91,6 +102,8 @@ def run_test(
     assertions = 0
     try:
         assertions = executor.test(app, linked, source, call, write=write, observe=observe)
+    except RunInterrupted:  # it has not failed, and nothing goes on after it
+        raise
     except ScriptError as failure:
         error = failure
     return TestResult(test.name, error is None, assertions, error, (time.perf_counter() - started) * 1000)

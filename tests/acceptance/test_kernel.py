@@ -98,10 +98,14 @@ def kernel_dirs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def start_kernel(kernel_dirs: Path, environment: dict[str, str]) -> Kernel:
+    return Kernel(start_manager(kernel_dirs, environment))
+
+
+def start_manager(kernel_dirs: Path, environment: dict[str, str]) -> KernelManager:
     specs = KernelSpecManager(kernel_dirs=[str(kernel_dirs)], ensure_native_kernel=False)
     manager = KernelManager(kernel_name="picloud", kernel_spec_manager=specs)
     manager.start_kernel(env=os.environ | environment)
-    return Kernel(manager)
+    return manager
 
 
 @pytest.fixture(scope="module")

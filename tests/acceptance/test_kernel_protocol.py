@@ -25,6 +25,7 @@ from tests.acceptance.test_kernel import (
     kernel,
     kernel_dirs,
     start_kernel,
+    start_manager,
 )
 
 __all__ = ["app", "environment", "kernel", "kernel_dirs"]
@@ -70,6 +71,22 @@ class TestJupyterProtocol(jupyter_kernel_test.KernelTests):  # type: ignore[misc
     def _start(cls, kernel_dirs: Path, environment: dict[str, str]) -> None:
         kernel = start_kernel(kernel_dirs, environment)
         cls.km, cls.kc = kernel.manager, kernel.client
+
+
+class TestIopubWelcome(jupyter_kernel_test.IopubWelcomeTests):  # type: ignore[misc]
+    """The one test of the suite that stands apart."""
+
+    support_iopub_welcome = True
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        """Leave the start to `_start`, which has the fixtures for it."""
+
+    @pytest.fixture(scope="class", autouse=True)
+    @classmethod
+    def _start(cls, kernel_dirs: Path, environment: dict[str, str]) -> None:
+        cls.km = start_manager(kernel_dirs, environment)
+        cls.kc = cls.km.client()
 
 
 def test_no_test_of_the_suite_is_left_out() -> None:
@@ -227,9 +244,10 @@ def test_the_session_is_completed_and_explained(kernel: Kernel, app: str) -> Non
     assert found["data"]["text/plain"].endswith("function account.pay(self, amount)\nend")
 
 
-def test_a_python_cell_is_completed_by_ipython(kernel: Kernel, app: str) -> None:
-    kernel.succeeds("%%python\nlong_python_name = 1")
-    code = "-- 😀\n%%python\nlong_python_n"
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_a_python_cell_is_completed_by_ipython(kernel: Kernel, app: str, newline: str) -> None:
+    kernel.succeeds(f"%%python{newline}long_python_name = 1{newline}")
+    code = newline.join(["-- 😀", "%%python", "x = 1", "long_python_n"])
     reply = request(kernel, "complete_request", {"code": code, "cursor_pos": len(code)})
     assert "long_python_name" in reply["matches"]
     assert code[reply["cursor_start"] : reply["cursor_end"]] == "long_python_n"
@@ -333,6 +351,23 @@ def test_a_cell_that_waits_for_a_lock_is_interrupted(own_database: Kernel, datab
         assert kernel.succeeds("return kept").text.strip('"') == "still here"
         assert kernel.succeeds("kv.set('free', 1) return kv.exists('free')").text == "true"
     assert kernel.succeeds("return (kv.get('k'))").text == "1"
+
+
+def test_a_publish_is_interrupted_while_its_tests_run(own_database: Kernel, database_url: str) -> None:
+    """The test waits for a lock, so that the moment is certain; nothing is published."""
+    kernel, app = own_database, f"app-{uuid4().hex[:12]}"
+    kernel.succeeds(f"%app {app}")
+    kernel.succeeds("%%endpoint e GET /e\nreturn 1")
+    kernel.succeeds("%%test waits\nkv.set('k', 2)")
+    kernel.succeeds("kept = 1 kv.set('k', 1)")
+    with locked(database_url, app) as is_waiting:
+        sent = kernel.client.execute("%publish")
+        wait_until(is_waiting)
+        kernel.manager.interrupt_kernel()
+        assert reply_to(kernel, sent)["ename"] == "run_interrupted"
+    assert "no release yet" in kernel.succeeds("%releases").text
+    assert kernel.succeeds("return kept").text == "1"
+    assert "Release 1" in kernel.succeeds("%publish").text
 
 
 # comms -------------------------------------------------------------------------------------------------------------
