@@ -11,15 +11,13 @@ from picloud.model.route import METHODS
 from picloud.model.script import ScriptKind
 from picloud.publishing.magics import MAGICS
 from picloud_kernel.lua_names import EXPECTATIONS, KEYWORDS, Name
-from picloud_kernel.scope import Scope
+from picloud_kernel.scope import EXPECT_AT_END, REQUIRE_AT_END, Scope
 from picloud_kernel.session import Session
 
 MATCHES_MAX = 1000
 
 _MAGIC_AT_END = re.compile(r"(?:^|\n)(%{1,2}\w*)\Z")
 _ARGUMENT_AT_END = re.compile(r"(?:^|\n)(%{1,2}\w+)[ \t]+((?:[^\n]*[ \t])?)([^ \t\n]*)\Z")
-_REQUIRE_AT_END = re.compile(r"""\brequire[ \t]*\(?[ \t]*["'](\w*)\Z""")
-_EXPECT_AT_END = re.compile(r"\bexpect[ \t]*\([^\n]*\)[ \t]*:(\w*)\Z")
 _MEMBER_AT_END = re.compile(r"(?<![\w.:\"')\]])([A-Za-z_]\w*(?:\.\w+)*)([.:])(\w*)\Z")
 _NAME_AT_END = re.compile(r"(?<![\w.:])[A-Za-z_]\w*\Z")
 _NAME = re.compile(r"[A-Za-z_]\w*")
@@ -57,9 +55,9 @@ class Completion:
             return magic[1], {item.name: Name("magic", item.usage, item.help) for item in MAGICS}
         if argument := _ARGUMENT_AT_END.search(before):
             return argument[3], self._arguments(argument[1], argument[2].split(), scope)
-        if required := _REQUIRE_AT_END.search(before):
+        if required := REQUIRE_AT_END.search(before):
             return required[1], _scripts(scope, ScriptKind.MODULE)
-        if scope.magic == "%%test" and (expectation := _EXPECT_AT_END.search(before)):
+        if scope.magic == "%%test" and (expectation := EXPECT_AT_END.search(before)):
             return expectation[1], EXPECTATIONS
         if member := _MEMBER_AT_END.search(before):
             return member[3], _members(scope, tuple(member[1].split(".")), member[2])

@@ -11,14 +11,12 @@ from picloud.sdk import NAMESPACES, functions
 from picloud.sdk.reference import hover
 from picloud.syntax.outline import outline
 from picloud_kernel.lua_names import EXPECTATIONS
-from picloud_kernel.scope import Scope
+from picloud_kernel.scope import EXPECT_AT_END, REQUIRE_AT_END, Scope
 
 FIELDS_SHOWN_MAX = 50
 
 _PATH_AT_END = re.compile(r"(?<![\w.:])[A-Za-z_]\w*(?:[.:]\w+)*\Z")
 _REST_OF_NAME = re.compile(r"\w*")
-_EXPECTATION_AT_END = re.compile(r"\bexpect[ \t]*\([^\n]*\)[ \t]*:(\w*)\Z")
-_REQUIRED_AT_END = re.compile(r"""\brequire[ \t]*\(?[ \t]*["'](\w*)\Z""")
 _SDK_HELP = {function.name: hover(function) for function in functions()} | {
     namespace.name: namespace.description for namespace in NAMESPACES if namespace.name
 }
@@ -70,7 +68,7 @@ def _script_help(scope: Scope, before: str, path: tuple[str, ...], detail_level:
         signature = f"{'.'.join(path)}{definition.parameters or ''}"
         parts = [signature, definition.comment, f"{kind} of {where}, line {definition.line}"]
         return "\n\n".join([part for part in parts if part] + [definition.source] * (detail_level > 0))
-    required = _REQUIRED_AT_END.search(before)
+    required = REQUIRE_AT_END.search(before)
     module_script = scope.module(required[1] if required else scope.required(path))
     if module_script is None:
         return ""
@@ -81,7 +79,7 @@ def _script_help(scope: Scope, before: str, path: tuple[str, ...], detail_level:
 
 
 def _name_help(scope: Scope, before: str, path: tuple[str, ...]) -> str:
-    expectation = _EXPECTATION_AT_END.search(before) if scope.magic == "%%test" else None
+    expectation = EXPECT_AT_END.search(before) if scope.magic == "%%test" else None
     name = EXPECTATIONS.get(expectation[1]) if expectation else scope.find(path) if path else None
     return f"{name.signature}\n\n{name.help}" if name is not None and name.help else ""
 

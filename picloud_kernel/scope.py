@@ -16,6 +16,11 @@ from picloud.sdk.spec import Function
 from picloud.syntax.outline import Definition, function_at, outline, required_modules
 from picloud_kernel.lua_names import BASE, ENDPOINT, LIBRARIES, REQUEST, RESPONSE, TEST, Name
 
+EXPECT_AT_END = re.compile(r"\bexpect[ \t]*\([^\n]*\)[ \t]*:(\w*)\Z")
+"""The beginning of an expectation's name in a test."""
+REQUIRE_AT_END = re.compile(r"""\brequire[ \t]*\(?[ \t]*["'](\w*)\Z""")
+"""The beginning of a module's name."""
+
 _MAGIC = re.compile(r"(?:[ \t]*(?:(?:--|#).*)?\n)*(%%\w+)(.*)")
 _SEGMENT = re.compile(r"[:*](\w+)")
 _log = logging.getLogger(__name__)

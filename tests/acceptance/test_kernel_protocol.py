@@ -307,6 +307,26 @@ def test_whatever_a_cell_does_it_is_interrupted_and_state_is_kept(kernel: Kernel
     assert kernel.succeeds("return kept[1]").text.strip('"') == "still here"
 
 
+def test_the_session_is_not_asked_while_a_cell_runs(kernel: Kernel, app: str) -> None:
+    """A front end may ask on the control channel, whose thread does not wait for the cell."""
+    kernel.succeeds("account = { balance = 1 }")
+    content = {"code": "account.", "cursor_pos": 8}
+    answers: list[list[str]] = []
+
+    def ask(kind: str, content_: dict[str, Any]) -> None:
+        if kind == "stream" and not answers:
+            message = kernel.client.session.msg("complete_request", content)
+            kernel.client.control_channel.send(message)
+            answers.append(kernel.client.get_control_msg(timeout=CELL_TIMEOUT_S)["content"]["matches"])
+            kernel.manager.interrupt_kernel()
+
+    outcome = kernel.run("print('go') while true do account.balance = account.balance + 1 end", during=ask)
+    assert outcome.error is not None
+    assert outcome.error["ename"] == "run_interrupted"
+    assert answers == [[]]
+    assert complete(kernel, "account.") == ["balance"]
+
+
 @contextmanager
 def locked(conninfo: str, app: str) -> Iterator[Callable[[], bool]]:
     """Hold all values of an app in a transaction of another connection; yield what tells whether somebody waits."""
