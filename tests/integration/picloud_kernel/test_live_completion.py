@@ -173,9 +173,8 @@ def test_a_database_that_is_down_leaves_the_rest(cells: Cells, platform: Platfor
 
 
 def names_in(cells: Cells, table: str) -> set[str]:
-    [echo] = cells.session.scratch.run(
-        f"local names = {{}} for name in pairs({table}) do names[#names + 1] = name end return table.concat(names, ' ')"
-    )
+    collect = f"local names = {{}} for name in pairs({table}) do names[#names + 1] = name end"
+    [echo] = cells.session.scratch.run(f"return (function() {collect} return table.concat(names, ' ') end)()")
     return set(echo.text.split())
 
 

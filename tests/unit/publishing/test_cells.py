@@ -15,6 +15,7 @@ from picloud.publishing.cells import (
     CommandCell,
     EndpointCell,
     Graph,
+    HelpCell,
     ModuleCell,
     Publish,
     PythonCell,
@@ -32,6 +33,25 @@ from picloud.publishing.cells import (
 )
 def test_a_cell_without_a_magic_is_scratch(source: str) -> None:
     assert parse_cell(source) == ScratchCell(source)
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "with_source"),
+    [
+        ("kv.set?", "kv.set", False),
+        ("\n  greet:hello?? \n", "greet:hello", True),
+        ("?%publish", "%publish", False),
+        ("??x", "x", True),
+        ("%%module?", "%%module", False),
+    ],
+)
+def test_a_name_with_a_question_mark_asks_for_help(source: str, name: str, with_source: bool) -> None:
+    assert parse_cell(source) == HelpCell(name, with_source)
+
+
+@pytest.mark.parametrize("source", ["?", "??", "x = 'a?'", "f()?", "a b?", "x?\ny?", "x???", "a" * 1_000_000])
+def test_nothing_else_asks_for_help(source: str) -> None:
+    assert not isinstance(parse_cell(source), HelpCell)
 
 
 def test_the_text_after_the_magic_line_is_the_script() -> None:
