@@ -14,7 +14,15 @@ import psycopg
 from psycopg import errors as pg
 from psycopg.sql import Composed
 
-from picloud.errors import Conflict, InvalidInput, NotFound, PlatformError, RunInterrupted, TimeLimitExceeded
+from picloud.errors import (
+    Conflict,
+    InvalidInput,
+    NotFound,
+    PicloudError,
+    PlatformError,
+    RunInterrupted,
+    TimeLimitExceeded,
+)
 from picloud.model.app import App
 from picloud.storage.database import Database, connect
 from picloud.storage.queries import load
@@ -199,8 +207,10 @@ class DataSession:
                     self._end("ROLLBACK")
                     self._forget_limit()
                 self._loosen()
-        except PlatformError:
-            _log.debug("The connection was lost before its transaction was rolled back")
+        except PicloudError as error:  # the run has ended its own way already: what it ended with is told
+            _log.debug("A connection was not made ready for the next run: %s", error)
+            if self._connection is not None:
+                self._connection.close()
         finally:
             self._depth, self._connection = 0, None
             self._stack.close()
