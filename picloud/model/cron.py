@@ -195,7 +195,7 @@ def _hint(field: _Field, item: str, text: str) -> str:
     """Say what is wrong with a value."""
     if "?" in item:
         return "has a '?', which stands alone or not at all"
-    if field is _DAY and "W" in item:
+    if field is _DAY and item.endswith("W"):
         return "asks for the nearest working day, which there is not: give days of the month, or of the week as MON-FRI"
     if field is _DAY and "L" in item:
         return "is not like L for the last day or L-3 for the third before it"
@@ -220,9 +220,8 @@ def _days_by_form(day: str, weekday: str) -> tuple[tuple[int, ...], ...]:
     def matches(number: int, first: int, length: int) -> bool:
         name = (first + number - 1) % 7
         by_date = number in days or number - length - 1 in days
-        by_name = not weekdays.isdisjoint(
-            ((name, _EVERY), (name, (number + 6) // 7), (name, _LAST if number + 7 > length else _EVERY))
-        )
+        is_last = number + 7 > length
+        by_name = any((name, which) in weekdays for which in (_EVERY, (number + 6) // 7, *[_LAST] * is_last))
         return by_date and by_name if both else by_date or by_name
 
     return tuple(

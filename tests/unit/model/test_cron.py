@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 from calendar import monthrange
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from functools import cache
 from itertools import islice, pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -398,3 +400,12 @@ def test_the_years_have_ends(name: str) -> None:
     for beyond in (first - SECOND, last + SECOND, datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)):
         with pytest.raises(InvalidInput, match="years"):
             ticks_after(parse("* * * * *"), zone(name), beyond)
+
+
+def test_the_page_on_schedules_shows_what_is_read() -> None:
+    page = (Path(__file__).parents[3] / "docs/reference/schedules.md").read_text()
+    table = page.split("| example | ticks |")[1].split("\n\n")[0]
+    examples = [text for row in table.splitlines() for text in re.findall(r"`([^`]+)`", row.rpartition(" | ")[0])]
+    assert set(MACROS) < set(examples)
+    for text in examples:
+        assert next_tick(parse(text), BERLIN, datetime(2026, 1, 1, tzinfo=UTC))
