@@ -127,7 +127,7 @@ class Executor:
     ) -> None:  # fmt: skip
         """Run a scratch cell in a session's own state; `echo` gets type, text and JSON of each value it returns."""
         log = RunLog(self.limits.run, to_text(write))
-        operations = {b"echo": echo, **log.operations, **_module_calls(state, Resolver(source))}
+        operations = {b"echo": echo, **log.operations, **self._module_calls(state, Resolver(source))}
         self._slim(state)  # what earlier cells let go of does not count
         with self._tracked(self._states, state), self._run_of(app, state, Phase.CELL) as run:
             self._run(state, name, b"cell", name, text, limits=self.limits.run, operations=operations,
@@ -167,7 +167,7 @@ class Executor:
     ) -> tuple[Any, ...]:  # fmt: skip
         resolver = Resolver(source)
         resolver.enter(script)
-        operations = {**RunLog(limits, emit).operations, **_module_calls(state, resolver)}
+        operations = {**RunLog(limits, emit).operations, **self._module_calls(state, resolver)}
         return self._run(
             state, script.script.name, operation, script.key, script.script.name, *arguments,
             limits=limits, operations=operations, sdk=sdk, observe=observe,
@@ -204,6 +204,30 @@ class Executor:
         if outcome.values[0] != b"ok":
             raise error_of(outcome, script=name, limits=replace(self.limits, run=limits))
         return outcome.values
+
+    def _module_calls(self, state: LuaState, resolver: Resolver) -> HostCalls:
+        def resolve(name: bytes, importer: bytes) -> tuple[Scalar, ...]:
+            found = resolver.resolve(name.decode("utf-8", "replace"), importer)
+            state.use_chunk(found.key)
+            return (found.key,)
+
+        def source(version: bytes, _name: bytes) -> tuple[Scalar, ...]:
+            linked = resolver.used[version]
+            constant = _check_again(linked)
+            _log.debug("Compiling %s", linked.script.name, extra={"action": "compile"})
+            text = self._text(linked).encode()
+            dropped = state.add_chunk(version, len(text))
+            return (text, constant) if dropped is None else (text, constant, dropped)
+
+        def compiled() -> tuple[Scalar, ...]:
+            state.chunk_compiled()
+            return ()
+
+        return {b"resolve": resolve, b"source": source, b"compiled": compiled}
+
+    def _text(self, linked: LinkedScript) -> str:
+        """Return what Lua compiles for a script."""
+        return linked.script.source
 
     @contextmanager
     def _borrow(self, app_id: AppId) -> Iterator[LuaState]:
@@ -279,27 +303,6 @@ def _call(run: Run, operation: bytes, arguments: tuple[Any, ...]) -> tuple[Scala
 def _lua_seed(run: Run) -> int:
     """Return where Lua's own generator starts in a run that is to be the same each time."""
     return int.from_bytes(run.random_bytes(8)) >> 2
-
-
-def _module_calls(state: LuaState, resolver: Resolver) -> HostCalls:
-    def resolve(name: bytes, importer: bytes) -> tuple[Scalar, ...]:
-        found = resolver.resolve(name.decode("utf-8", "replace"), importer)
-        state.use_chunk(found.key)
-        return (found.key,)
-
-    def source(version: bytes, _name: bytes) -> tuple[Scalar, ...]:
-        linked = resolver.used[version]
-        constant = _check_again(linked)
-        _log.debug("Compiling %s", linked.script.name, extra={"action": "compile"})
-        text = linked.script.source.encode()
-        dropped = state.add_chunk(version, len(text))
-        return (text, constant) if dropped is None else (text, constant, dropped)
-
-    def compiled() -> tuple[Scalar, ...]:
-        state.chunk_compiled()
-        return ()
-
-    return {b"resolve": resolve, b"source": source, b"compiled": compiled}
 
 
 def _check_again(linked: LinkedScript) -> bool:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from picloud.engine.coverage import Coverage, CoveringExecutor
 from picloud.engine.dispatcher import Published
 from picloud.engine.executor import Executor, Observe
 from picloud.engine.router import Router
 from picloud.engine.testing import TestResult, call_endpoint, run_test
 from picloud.engine.validator import check_script
-from picloud.errors import NotFound, ScriptSyntaxError
+from picloud.errors import NotFound, RunInterrupted, ScriptSyntaxError
 from picloud.lua.compiler import syntax_error
 from picloud.lua.state import LuaState, Scalar
 from picloud.model.app import App, check_app_name, unpublished
@@ -104,9 +105,8 @@ class Interactive:
 
     def graph(self, live_tests: Iterable[TestSource]) -> ImportGraph:
         """Return who requires whom: this session's drafts and tests, and what is live behind them."""
-        snapshot = self._published().snapshot
         tests = {test.name: test for test in live_tests} | self._tests
-        return ImportGraph.of({**snapshot.scripts, **self._drafts}, self._view()[2], tests.values())
+        return ImportGraph.of(self._scripts(), self._view()[2], tests.values())
 
     def run(self, source: str, *, name: str = "cell") -> tuple[Echo, ...]:
         """Run scratch code; return the values of its last expression. Globals stay for the next cell."""
@@ -169,6 +169,19 @@ class Interactive:
         app, source, routes = self._view()
         return run_test(self._executor, app, source, routes, test, write=self._write, observe=self._observe)
 
+    def cover(self, tests: Iterable[TestSource]) -> Coverage:
+        """Run tests against the drafts and tell which lines of each script they reach; raise `RunInterrupted`."""
+        app, source, routes = self._view()
+        executor = CoveringExecutor(self._executor)
+        results = []
+        for test in tests:
+            result = run_test(executor, app, source, routes, test, write=self._write, observe=self._observe)
+            if isinstance(result.error, RunInterrupted):
+                raise result.error
+            results.append(result)
+        scripts = self._scripts()
+        return Coverage(tuple(results), tuple(executor.coverage_of(scripts[name]) for name in sorted(scripts)))
+
     def interrupt(self) -> None:
         """End what runs now with `RunInterrupted`, from any thread; variables are kept."""
         self._executor.interrupt()
@@ -183,6 +196,10 @@ class Interactive:
             if (route.method, route.shape) not in taken and route.script not in self._drafts
         )
         return snapshot.app, DraftOverlay(self._drafts, snapshot), drafts + behind
+
+    def _scripts(self) -> dict[str, LinkedScript]:
+        """Return the drafts, and what is live behind them, by name."""
+        return {**self._published().snapshot.scripts, **self._drafts}
 
     def _published(self) -> Published:
         try:

@@ -111,12 +111,16 @@ class LuaState:
         )  # fmt: skip
         address, mode, *names = (int(text, 16) for text in addresses)
         make_tables_strong(address, tuple(names), mode)
+        self._extend()
         globals_ = self._lua.globals()
         for name in list(globals_):
             del globals_[name]
         self._collect()
         self._max_bytes = int(self._lua.get_memory_used()) + limits.state.memory_bytes
         self._handle = Handle(self._lua, address, memory_limit_bytes=self._max_bytes)
+
+    def _extend(self) -> None:
+        """Add what a subclass needs, while Lua's own globals are still there."""
 
     @property
     def memory_bytes(self) -> int:

@@ -29,10 +29,13 @@ def test_there_are_attacks_of_every_kind() -> None:
 
 
 @pytest.mark.timeout(60)
+@pytest.mark.parametrize("coverage", [False, True], ids=["", "coverage"])
 @pytest.mark.parametrize(
     "path", SCRIPTS, ids=lambda path: path.relative_to(HERE / "scripts").with_suffix("").as_posix()
 )
-def test_attack_ends_as_expected_within_its_limits_and_leaves_nothing_behind(arena: Arena, path: Path) -> None:
+def test_attack_ends_as_expected_within_its_limits_and_leaves_nothing_behind(
+    arena: Arena, path: Path, coverage: bool
+) -> None:
     attack = read_attack(path)
     answer = arena.fight(
         {
@@ -40,6 +43,7 @@ def test_attack_ends_as_expected_within_its_limits_and_leaves_nothing_behind(are
             "probe": PROBE,
             "modules": MODULES,
             "kind": attack.kind,
+            "coverage": coverage,
             "settings": attack.settings,
         },
     )

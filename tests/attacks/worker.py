@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
+from picloud.engine.coverage import CoveringExecutor
 from picloud.engine.executor import Executor
 from picloud.engine.testing import run_test
 from picloud.engine.validator import check_source
@@ -86,7 +87,8 @@ def main() -> None:
     for line in sys.stdin:
         order = json.loads(line)
         executor = Executor(limits_of(Settings(**order["settings"])))
-        attack = _Attempt(executor, order["modules"]).run(order["kind"], order["source"])
+        attacked = CoveringExecutor(executor) if order["coverage"] else executor
+        attack = _Attempt(attacked, order["modules"]).run(order["kind"], order["source"])
         probe = _Attempt(executor, order["modules"]).run("endpoint", order["probe"])
         sys.stdout.write(json.dumps({"attack": attack, "probe": probe}) + "\n")
         sys.stdout.flush()
