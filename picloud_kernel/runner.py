@@ -4,9 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from picloud.engine.interactive import TestResult
 from picloud.errors import TestsFailed
-from picloud.publishing.cells import Call, Cell, CommandCell, EndpointCell, ModuleCell, ScratchCell, TestCell
+from picloud.model.release import TestSource
+from picloud.publishing.cells import (
+    Call,
+    Cell,
+    Command,
+    CommandCell,
+    Cover,
+    EndpointCell,
+    ModuleCell,
+    ScratchCell,
+    TestCell,
+)
 from picloud_kernel.commands import Commands
+from picloud_kernel.coverage import coverage_bundle
 from picloud_kernel.display import Bundle, echo_bundle, response_bundle, text
 from picloud_kernel.session import Session
 
@@ -45,7 +58,7 @@ class Runner:
                 self._test(cell)
             case CommandCell(commands):
                 for command in commands:
-                    self._show(self._call(command) if isinstance(command, Call) else self._commands.run(command))
+                    self._command(command)
         return None
 
     def evaluate(self, expression: str) -> Bundle:
@@ -73,14 +86,54 @@ class Runner:
     def _test(self, cell: TestCell) -> None:
         self._tests[cell.test.name] = cell.test.source
         self._session.app.define_test(cell.test)
+        if cell.coverage:
+            self._covered_test(cell.test)
+            return
         result = self._session.app.test(cell.test)
-        if not result.passed:
-            why = result.error.message if result.error is not None else "it did not pass"
-            raise TestsFailed(f"test {cell.test.name} failed: {why}") from result.error
-        assertions = "1 assertion" if result.assertions == 1 else f"{result.assertions} assertions"
-        self._show(Bundle({"text/plain": f"test {cell.test.name}: passed, {assertions}"}))
+        require_passed(result)
+        self._show(text(result_line(result)))
+
+    def _covered_test(self, test: TestSource) -> None:
+        coverage = self._session.app.cover((test,))
+        self._show(text(result_line(coverage.results[0])))
+        self._show(coverage_bundle([script for script in coverage.scripts if script.loaded]))
+        require_passed(coverage.results[0])
+
+    def _command(self, command: Command) -> None:
+        match command:
+            case Call():
+                self._show(self._call(command))
+            case Cover():
+                self._cover()
+            case _:
+                self._show(self._commands.run(command))
+
+    def _cover(self) -> None:
+        """Run all tests; a failed one fails the cell once everything is shown."""
+        app = self._session.app
+        coverage = app.cover(app.manifest().tests)
+        lines = [result_line(result) for result in coverage.results]
+        self._show(text("\n".join(lines) or "No tests yet: begin a cell with '%%test NAME'."))
+        self._show(coverage_bundle(coverage.scripts, annotated=True))
+        for result in coverage.results:
+            require_passed(result)
 
     def _call(self, call: Call) -> Bundle:
         headers = {} if call.body is None else {"content-type": "application/json"}
         response = self._session.app.call(call.method, call.target, body=call.body or b"", headers=headers)
         return response_bundle(response)
+
+
+def result_line(result: TestResult) -> str:
+    """Say how a test went."""
+    if not result.passed:
+        why = result.error.message if result.error is not None else "it did not pass"
+        return f"test {result.name} failed: {why}"
+    assertions = "1 assertion" if result.assertions == 1 else f"{result.assertions} assertions"
+    return f"test {result.name}: passed, {assertions}"
+
+
+def require_passed(result: TestResult) -> None:
+    """Raise `TestsFailed` for a test that did not pass."""
+    if not result.passed:
+        raise TestsFailed(result_line(result)) from result.error

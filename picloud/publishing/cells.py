@@ -63,6 +63,8 @@ class TestCell:
     __test__ = False  # not a pytest class
 
     test: TestSource
+    coverage: bool = False
+    """Whether to tell which lines it reaches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,11 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
+class Cover:
+    """`%coverage`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Show:
     """A line magic without arguments: `%plan`, `%releases`, `%scripts`, `%routes` or `%help`."""
 
@@ -122,7 +129,7 @@ class Graph:
     """The script whose importers are asked for; None: all."""
 
 
-Command = UseApp | Call | Publish | Rollback | Report | Graph | Show
+Command = UseApp | Call | Publish | Rollback | Report | Graph | Cover | Show
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +180,7 @@ def _cell_magic(line: str, source: str) -> Cell:
     if name == "%%endpoint":
         return _endpoint(words, source)
     if name == "%%test":
-        return TestCell(TestSource(_check_test_name(_only(name, words)), source))
+        return _test(words, source)
     if words:
         raise _usage(name)
     return PythonCell(source)
@@ -189,6 +196,13 @@ def _endpoint(words: list[str], source: str) -> EndpointCell:
     script = _script(ScriptKind.ENDPOINT, name, source)
     route = check_route(method, pattern, name, options.get("auth", "public"), "timing" in options)
     return EndpointCell(script, route)
+
+
+def _test(words: list[str], source: str) -> TestCell:
+    names = [word for word in words if word != "--coverage"]
+    if len(words) > len(names) + 1:
+        raise _usage("%%test")
+    return TestCell(TestSource(_check_test_name(_only("%%test", names)), source), len(names) < len(words))
 
 
 def _script(kind: ScriptKind, name: str, source: str) -> Script:
@@ -225,7 +239,7 @@ def _command(line: str) -> Command:
         return Graph(_only(name, _words(rest)) if rest else None)
     if rest:
         raise _usage(name)
-    return Show(name)
+    return Cover() if name == "%coverage" else Show(name)
 
 
 def _call(rest: str) -> Call:

@@ -55,10 +55,10 @@ MAGICS = (
     ),
     Magic(
         "%%test",
-        "NAME",
+        "NAME [--coverage]",
         "Define a test and run it at once; every publish runs it again.",
         "Use `assert(...)`, `expect(value):equals(...)` and `call(METHOD, PATH)`. A failed test stops the notebook and "
-        "a publish.",
+        "a publish. `--coverage` lists the scripts the test loads, and the lines of them it does not reach.",
         '%%test greets\nexpect(call("GET", "/hello/ada").json.message):equals("hello ada")',
     ),
     Magic(
@@ -82,6 +82,15 @@ MAGICS = (
         "Send a request to the app, drafts included, and show the answer.",
         "Nothing needs to be published for it. PATH may have a query. What follows it is the JSON body.",
         '%call POST /greetings {"name": "ada"}',
+    ),
+    Magic(
+        "%coverage",
+        "",
+        "Run the tests of this session and show which lines of the app's scripts they reach.",
+        "Drafts come before what is live; a script that no test loads has 0 %. Lines on which a statement begins "
+        "count; a function that stands on one line is reached where it is defined, called or not. Below the "
+        "table is each script's text, lines that were reached marked green, others red. `%publish` measures nothing.",
+        "%coverage",
     ),
     Magic(
         "%plan",

@@ -254,6 +254,82 @@ def test_the_graph_comes_as_a_drawing_and_as_text(kernel: Kernel) -> None:
     assert kernel.fails("%graph nobody")["ename"] == "not_found"
 
 
+BRANCHES = """\
+%%module price
+local M = {}
+function M.of(name)
+  if name == "tea" then
+    return 3
+  end
+  error("no price for " .. name)
+end
+return M"""
+
+
+def test_coverage_names_the_lines_no_test_reaches(kernel: Kernel, app: str) -> None:
+    kernel.succeeds(BRANCHES)
+    kernel.succeeds('%%endpoint tea GET /tea\nreturn { price = require("price").of("tea") }')
+    kernel.succeeds("%%endpoint idle GET /idle\n-- <script>\nreturn 1")
+    outcome = kernel.succeeds('%%test "tea has a price" --coverage\nexpect(call("GET", "/tea").json.price):equals(3)')
+    assert outcome.displays[0] == {"text/plain": "test tea has a price: passed, 1 assertion"}
+    assert outcome.displays[1]["text/plain"].splitlines() == [
+        "script  kind      lines  covered  missing",
+        "price   module    5/6    83 %     6",
+        "tea     endpoint  1/1    100 %",
+        "total             6/7    85 %",
+    ]
+    assert "<details>" not in outcome.displays[1]["text/html"]
+    kernel.succeeds('%%test "nothing else has"\nexpect(function() require("price").of("x") end):raises("no price")')
+    for _ in range(2):  # and again, the same
+        outcome = kernel.succeeds("%coverage")
+        assert outcome.displays[0]["text/plain"].splitlines() == [
+            "test nothing else has: passed, 1 assertion",
+            "test tea has a price: passed, 1 assertion",
+        ]
+        assert outcome.displays[1]["text/plain"].splitlines() == [
+            "script  kind      lines  covered  missing",
+            "idle    endpoint  0/1    0 %      2",
+            "price   module    6/6    100 %",
+            "tea     endpoint  1/1    100 %",
+            "total             7/8    87 %",
+        ]
+        assert outcome.displays[1]["text/html"].count("<details>") == 3
+        assert "&lt;script&gt;" in outcome.displays[1]["text/html"]
+
+
+def test_coverage_shows_what_a_failed_test_reached_and_then_fails(kernel: Kernel, app: str) -> None:
+    kernel.succeeds(BRANCHES)
+    test = '%%test "coffee has a price"{}\nexpect(require("price").of("coffee")):equals(4)'
+    for source in (test.format(" --coverage"), "%coverage"):
+        outcome = kernel.run(source)
+        assert outcome.error is not None
+        assert outcome.error["ename"] == "tests_failed"
+        assert outcome.error["evalue"] == "test coffee has a price failed: price:6: no price for coffee"
+        assert any('6 |   error("no price for " .. name)' in line for line in outcome.error["traceback"])
+        assert outcome.displays[0]["text/plain"] == outcome.error["evalue"]
+        assert outcome.displays[1]["text/plain"].splitlines()[1] == "price   module  5/6    83 %     4"
+
+
+def test_coverage_without_tests_says_so(kernel: Kernel, app: str) -> None:
+    kernel.succeeds(BRANCHES)
+    outcome = kernel.succeeds("%coverage")
+    assert outcome.displays[0]["text/plain"].startswith("No tests yet")
+    assert outcome.displays[1]["text/plain"].splitlines()[1] == "price   module  0/6    0 %      1-8"
+
+
+def test_coverage_is_interrupted_like_any_run(kernel: Kernel, app: str) -> None:
+    kernel.succeeds('%%endpoint stuck GET /stuck\nprint("on")\nwhile true do end')
+
+    def interrupt(kind: str, content: dict[str, Any]) -> None:
+        if kind == "stream":
+            kernel.manager.interrupt_kernel()
+
+    outcome = kernel.run('%%test t --coverage\ncall("GET", "/stuck")', during=interrupt)
+    assert outcome.error is not None
+    assert outcome.error["ename"] == "run_interrupted"
+    assert outcome.displays == []
+
+
 def test_define_call_and_publish(kernel: Kernel, app: str) -> None:
     assert kernel.succeeds(GREET).text == "module greet: draft"
     assert kernel.succeeds('return require("greet").hello("you")').text.strip('"') == "hello you"

@@ -13,6 +13,7 @@ from picloud.model.script import Script, ScriptKind
 from picloud.publishing.cells import (
     Call,
     CommandCell,
+    Cover,
     EndpointCell,
     Graph,
     HelpCell,
@@ -63,6 +64,11 @@ def test_the_text_after_the_magic_line_is_the_script() -> None:
 @pytest.mark.parametrize("before", ["", "\n", "# NBVAL_IGNORE_OUTPUT\n", "-- about this cell\n\n"])
 def test_blank_lines_and_comments_may_stand_before_a_magic(before: str) -> None:
     assert parse_cell(before + "%%test greets\nassert(true)") == TestCell(TestSource("greets", "assert(true)"))
+
+
+@pytest.mark.parametrize("line", ['%%test "it greets" --coverage', '%%test --coverage "it greets"'])
+def test_a_test_may_ask_for_its_coverage(line: str) -> None:
+    assert parse_cell(f"{line}\nassert(true)") == TestCell(TestSource("it greets", "assert(true)"), coverage=True)
 
 
 def test_an_endpoint_brings_its_route() -> None:
@@ -125,6 +131,7 @@ def test_several_line_magics_share_a_cell() -> None:
         ("%rollback 12", Rollback(12)),
         ("%graph", Graph(None)),
         ('%graph "two words"', Graph("two words")),
+        ("%coverage", Cover()),
         ("%help", Show("%help")),
     ],
 )
@@ -151,7 +158,12 @@ def test_line_magics(line: str, command: object) -> None:
         ("%%endpoint hello GET / token", "Write it as: %%endpoint"),
         ('%%endpoint "" GET /', "cannot name an endpoint"),
         ("%%endpoint a/b GET /", "cannot name an endpoint"),
-        ("%%test", "Write it as: %%test NAME"),
+        ("%%test", "Write it as: %%test NAME [--coverage]"),
+        ("%%test --coverage", "Write it as: %%test NAME [--coverage]"),
+        ("%%test a --coverage --coverage", "Write it as: %%test NAME [--coverage]"),
+        ("%%test a --cover", "Write it as: %%test NAME [--coverage]"),
+        ("%coverage greets", "Write it as: %coverage"),
+        ("%%coverage", "did you mean '%coverage'?"),
         ("%%test a/b", "cannot name a test"),
         ("%%python 3", "Write it as: %%python"),
         ("%app", "Write it as: %app NAME"),

@@ -167,14 +167,14 @@ class Program:
 
     def block(self, depth: int, *, loop: bool = False) -> list[str]:
         """Return lines. Statements share one unless the hook would see another there: a statement of several lines,
-        which may do its work on the last, or a `local` without a value, which does not count.
+        which may do its work on the last, or a `local` that has no code or does not count.
         """
         lines: list[str] = []
         known, is_open = len(self.functions), True
         for _ in range(self.draw(st.integers(0, 4))):
             kind = self.pick(*self.kinds(depth, loop=loop))
             statement: list[str] = getattr(self, f"make_{kind}")(depth, loop)
-            if not is_open and kind not in (*LONG, "declare") and self.pick(True, False, False):
+            if not is_open and kind not in (*LONG, "declare", "const") and self.pick(True, False, False):
                 lines[-1] += f" {statement.pop(0)}"
             lines += statement
             is_open = kind in (*LONG, "paren", "comment")
