@@ -108,13 +108,20 @@ class InvalidRoute(InvalidInput):
 
 
 class InvalidNotebook(InvalidInput):
-    """The notebook cannot be published; `cell` is the 1-based number of the cell at fault, when there is one."""
+    """The notebook cannot be published.
+
+    `cell` is the 1-based number of the cell at fault, when there is one, `notebook` the file it is in, when there are
+    several.
+    """
 
     code = "invalid_notebook"
 
-    def __init__(self, message: str, *, cell: int | None = None) -> None:
+    def __init__(self, message: str, *, cell: int | None = None, notebook: str | None = None) -> None:
         self.cell = cell
-        super().__init__(f"cell {cell}: {message}" if cell is not None else message)
+        self.notebook = notebook
+        where = [notebook] if notebook is not None else []
+        where += [f"cell {cell}"] if cell is not None else []
+        super().__init__(f"{', '.join(where)}: {message}" if where else message)
 
 
 class Unauthenticated(CallerError):
@@ -157,11 +164,27 @@ class StaleRevision(Conflict):
     code = "stale_revision"
 
 
+@dataclass(frozen=True, slots=True)
+class FailedTest:
+    """A test that did not pass."""
+
+    test: str
+    message: str
+    line: int | None = None
+    """Of the test, 1-based; None when it did not run, or was stopped where no line is known."""
+    at: str | None = None
+    """`SCRIPT:LINE` when the error is in a script the test reached."""
+
+
 class TestsFailed(CallerError):
-    """Tests failed, so nothing was published."""
+    """Tests failed, so nothing was published; `failures` holds them when a publish ran them."""
 
     __test__ = False  # the name starts like a test class's
     code = "tests_failed"
+
+    def __init__(self, message: str | None = None, failures: tuple[FailedTest, ...] = ()) -> None:
+        self.failures = failures
+        super().__init__(message)
 
 
 class BodyTooLarge(CallerError):

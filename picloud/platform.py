@@ -17,6 +17,7 @@ from picloud.engine.turns import Turns
 from picloud.errors import Conflict
 from picloud.lua.limits import Limits, RunLimits, StateLimits
 from picloud.model.app import App
+from picloud.publishing.gate import Gate
 from picloud.publishing.publisher import Publisher
 from picloud.settings import Settings
 from picloud.storage.apps import AppRepository
@@ -145,6 +146,6 @@ def _assemble(settings: Settings, database: Database, runs: Database, remote: Ex
         snapshots=snapshots,
         dispatcher=Dispatcher(snapshots.current, remote or local),
         local=local,
-        publisher=Publisher(database, apps, releases, executor),
+        publisher=Publisher(database, apps, releases, Gate(executor, settings.gate_timeout_s)),
         caches={"snapshots": snapshots.counters, "chunks": executor.chunks},
     )

@@ -58,6 +58,9 @@ class Settings(BaseSettings):
         description="Seconds past its limits a run may take to end before its process is replaced; "
         "a process that stops waits for as long.",
     )
+    gate_timeout_s: float = Field(
+        default=120.0, gt=0, description="Seconds all tests of a publish may take together; what is left then fails it."
+    )
     module_import_depth_max: int = Field(default=8, ge=1, description="Levels of modules that may require each other.")
     script_cache_size: int = Field(default=256, ge=1, description="App snapshots kept per process.")
     module_cache_size: int = Field(default=512, ge=1, description="Compiled scripts kept per Lua state.")

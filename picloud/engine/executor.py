@@ -73,9 +73,7 @@ class Executor:
         `timeout_s` shortens the limit. `write` gets what the script prints; None: the log. `run` is that of a test
         which makes the request, so that both have one clock, one randomness and one transaction; None: one of its own.
         """
-        limits = self.limits.run
-        if timeout_s is not None:
-            limits = replace(limits, timeout_s=min(timeout_s, limits.timeout_s))
+        limits = self._within(timeout_s)
         query, headers = request.query, request.headers
         flat: list[Scalar] = []
         for pairs in (params.items(), query, headers.items()):
@@ -94,13 +92,14 @@ class Executor:
 
     def test(
         self, app: App, script: LinkedScript, source: ScriptSource, call: Callable[..., tuple[Scalar, ...]],
-        *, write: Write | None = None, observe: Observe | None = None,
+        *, timeout_s: float | None = None, write: Write | None = None, observe: Observe | None = None,
     ) -> int:  # fmt: skip
         """Run one test; return how many assertions it made, raise `ScriptError` when one failed.
 
         Its clock stands still at the start, and its randomness is that of its name, so that it does the
         same each time, but for the order of `pairs` and the versions of what it stores.
-        `call` makes a request; its first arguments are the test's `Run` and the seconds it has left.
+        `call` makes a request; its first arguments are the test's `Run` and the seconds it has left. `timeout_s`
+        shortens the limit.
         """
         with self._borrow(app.id) as state, self._run_of(app, state, Phase.TEST) as run:
             run.freeze(run.now_s())
@@ -113,7 +112,7 @@ class Executor:
 
             values = self._script(
                 state, app, b"test", script, source,
-                limits=self.limits.run,
+                limits=self._within(timeout_s),
                 sdk=sdk,
                 emit=_emit(app, script, script.script.name, write),
                 observe=observe,
@@ -159,6 +158,10 @@ class Executor:
             state.interrupt()
         for run in runs:
             run.interrupt()
+
+    def _within(self, timeout_s: float | None) -> RunLimits:
+        limits = self.limits.run
+        return limits if timeout_s is None else replace(limits, timeout_s=min(timeout_s, limits.timeout_s))
 
     def _script(
         self, state: LuaState, app: App, operation: bytes, script: LinkedScript, source: ScriptSource,

@@ -76,11 +76,11 @@ def call_endpoint(
 
 def run_test(
     executor: Executor, app: App, source: ScriptSource, routes: tuple[Route, ...], test: TestSource,
-    *, write: Write | None = None, observe: Observe | None = None,
+    *, timeout_s: float | None = None, write: Write | None = None, observe: Observe | None = None,
 ) -> TestResult:  # fmt: skip
     """Run one test; a script's error is its result.
 
-    `PlatformError`, `InvalidScript` and `RunInterrupted` are raised.
+    `PlatformError`, `InvalidScript` and `RunInterrupted` are raised. `timeout_s` shortens the limit.
     """
 
     def call(
@@ -101,7 +101,7 @@ def run_test(
     error: ScriptError | None = None
     assertions = 0
     try:
-        assertions = executor.test(app, linked, source, call, write=write, observe=observe)
+        assertions = executor.test(app, linked, source, call, timeout_s=timeout_s, write=write, observe=observe)
     except RunInterrupted:  # it has not failed, and nothing goes on after it
         raise
     except ScriptError as failure:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from picloud.errors import FailedTest
 from picloud.model.route import Route
 from picloud.model.script import Script
 
@@ -29,6 +30,14 @@ class Manifest:
 
 
 @dataclass(frozen=True, slots=True)
+class Forced:
+    """Why a release was published although tests failed, and which."""
+
+    reason: str
+    failures: tuple[FailedTest, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Release:
     """One publish of an app."""
 
@@ -37,6 +46,8 @@ class Release:
     author: str
     message: str
     notebook: str | None
-    """File name of the notebook it came from, when it came from one."""
+    """File name of the notebook it came from, of several with commas in between, or of their folder with a `/`."""
     created_at: datetime
     manifest: Manifest = field(repr=False)
+    forced: Forced | None = None
+    """None: all tests passed."""

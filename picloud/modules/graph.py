@@ -57,6 +57,16 @@ class ImportGraph:
             pending.extend(name for name in found if self.has_module(name))
         return frozenset(reached - start)
 
+    def required_by(self, names: Iterable[str]) -> frozenset[str]:
+        """Return these scripts and all that they require, at any distance; the names need not exist."""
+        reached = set(names)
+        pending = list(reached)
+        while pending:
+            found = [name for name in self.imports.get(pending.pop(), ()) if name not in reached]
+            reached.update(found)
+            pending.extend(found)
+        return frozenset(reached)
+
     def reach(self, names: Iterable[str]) -> frozenset[str]:
         """Return these scripts and all that reaches them, each as a plan names it: `module greet`, `test greets`."""
         start = frozenset(names)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
 import psycopg
 from psycopg.types.json import Jsonb
 
-from picloud.errors import NotFound
+from picloud.errors import FailedTest, NotFound
 from picloud.model.app import AppId
-from picloud.model.release import Manifest, Release, TestSource
+from picloud.model.release import Forced, Manifest, Release, TestSource
 from picloud.model.route import Route, RouteAuth
 from picloud.model.script import Script, ScriptKind
 from picloud.storage.database import Database
@@ -32,6 +32,7 @@ class ReleaseInfo:
     message: str
     notebook: str | None
     created_at: datetime
+    forced: Forced | None
 
 
 class ReleaseRepository:
@@ -43,7 +44,8 @@ class ReleaseRepository:
     def list(self, app_id: AppId) -> list[ReleaseInfo]:
         """Return the app's releases, newest first."""
         with self._database.connection() as connection:
-            return [ReleaseInfo(*row) for row in connection.execute(_SQL["list_releases"], {"app_id": app_id})]
+            rows = connection.execute(_SQL["list_releases"], {"app_id": app_id}).fetchall()
+        return [_info(*row) for row in rows]
 
     def get(self, app_id: AppId, number: int) -> Release:
         """Return one release; raise `NotFound` when there is none of that number."""
@@ -72,6 +74,7 @@ def add_release(
     author: str,
     message: str,
     notebook: str | None,
+    forced: Forced | None = None,
 ) -> Release:
     """Record a release in the caller's transaction, which holds the app's lock."""
     row = connection.execute(_SQL["next_number"], {"app_id": app_id}).fetchone()
@@ -80,23 +83,41 @@ def add_release(
         put_source(connection, app_id, script.version, script.source)
     for test in manifest.tests:
         put_source(connection, app_id, _test_version(test), test.source)
-    values = {"number": number, "author": author, "message": message, "notebook": notebook}
+    values = {"number": number, "author": author, "message": message, "notebook": notebook, **_forced_values(forced)}
     row = connection.execute(
         _SQL["add_release"], values | {"app_id": app_id, "manifest": Jsonb(_to_json(manifest))}
     ).fetchone()
     assert row is not None  # noqa: S101  (INSERT ... RETURNING gives the row)
-    return Release(number, author, message, notebook, row[0], manifest)
+    return Release(number, author, message, notebook, row[0], manifest, forced)
 
 
 def _read(connection: psycopg.Connection, app_id: AppId, number: int | None) -> Release | None:
     row = connection.execute(_SQL["get_release"], {"app_id": app_id, "number": number}).fetchone()
     if row is None:
         return None
-    versions = [entry["version"] for part in ("scripts", "tests") for entry in row[5][part]]
+    number, author, message, notebook, created_at, reason, failures, stored = row
+    versions = [entry["version"] for part in ("scripts", "tests") for entry in stored[part]]
     found = connection.execute(_SQL["get_sources"], {"app_id": app_id, "versions": versions})
     sources: dict[str, str] = dict(found.fetchall())
-    number, author, message, notebook, created_at, stored = row
-    return Release(number, author, message, notebook, created_at, _from_json(stored, sources))
+    manifest, forced = _from_json(stored, sources), _forced(reason, failures)
+    return Release(number, author, message, notebook, created_at, manifest, forced)
+
+
+def _info(
+    number: int, author: str, message: str, notebook: str | None, created_at: datetime, reason: str | None,
+    failures: list[dict[str, Any]],
+) -> ReleaseInfo:  # fmt: skip
+    return ReleaseInfo(number, author, message, notebook, created_at, _forced(reason, failures))
+
+
+def _forced_values(forced: Forced | None) -> dict[str, Any]:
+    if forced is None:
+        return {"forced_reason": None, "forced_failures": None}
+    return {"forced_reason": forced.reason, "forced_failures": Jsonb([asdict(f) for f in forced.failures])}
+
+
+def _forced(reason: str | None, failures: list[dict[str, Any]]) -> Forced | None:
+    return None if reason is None else Forced(reason, tuple(FailedTest(**failure) for failure in failures))
 
 
 def _to_json(manifest: Manifest) -> dict[str, Any]:
