@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
 import click
 
+from picloud.cli.publish import changes_json, force_reason, print_changes
 from picloud.cli.session import author, json_option, open_session, print_json, print_table
+
+if TYPE_CHECKING:
+    from picloud.model.release import Release
+    from picloud.storage.releases import ReleaseInfo
 
 
 @click.group()
 def release() -> None:
-    """List releases and roll back to one."""
+    """List and show releases, and roll back to one."""
 
 
 @release.command("list")
@@ -20,21 +28,51 @@ def list_releases(app_name: str, as_json: bool) -> None:
     with open_session() as platform:
         releases = platform.releases.list(platform.apps.get(app_name).id)
     if as_json:
-        fields = ("number", "author", "message", "notebook", "created_at")
-        print_json([{field: getattr(found, field) for field in fields} for found in releases])
+        print_json([_json(found) for found in releases])
     else:
-        rows = [(r.number, f"{r.created_at:%Y-%m-%d %H:%M}", r.author, r.notebook or "-", r.message) for r in releases]
+        rows = [(r.number, f"{r.created_at:%Y-%m-%d %H:%M}", r.author, r.notebook or "-", _about(r)) for r in releases]
         print_table(("NUMBER", "CREATED", "AUTHOR", "NOTEBOOK", "MESSAGE"), rows)
 
 
 @release.command()
 @click.argument("number", type=click.IntRange(1, 10**18))
 @click.option("--app", "app_name", required=True, help="The app.")
+@click.option("--diff", is_flag=True, help="Also print what it changed.")
 @json_option
-def rollback(number: int, app_name: str, as_json: bool) -> None:
-    """Publish an earlier release again, as a new one."""
+def show(number: int, app_name: str, diff: bool, as_json: bool) -> None:
+    """Show a release: whose it is, what it consists of, and what it changed."""
+    from picloud.publishing.publisher import entries_of
+
     with open_session() as platform:
-        published = platform.publisher.rollback(app_name, number, author=author())
+        app_id = platform.apps.get(app_name).id
+        found = platform.releases.get(app_id, number)
+        changes = platform.publisher.difference(app_id, number) if diff else ()
+    entries = sorted(entries_of(found.manifest))
+    if as_json:
+        print_json({**_json(found), "entries": entries, **({"changes": changes_json(changes)} if diff else {})})
+        return
+    click.echo(f"Release {number} of {app_name}, {found.created_at:%Y-%m-%d %H:%M}, by {found.author}")
+    for line in (found.notebook, _about(found)):
+        if line:
+            click.echo(line)
+    for failure in found.forced.failures if found.forced else ():
+        click.echo(f"! test {failure.test} failed: {failure.message}")
+    for entry in entries:
+        click.echo(f"  {entry}")
+    print_changes(changes)
+
+
+@release.command()
+@click.argument("number", type=click.IntRange(1, 10**18))
+@click.option("--app", "app_name", required=True, help="The app.")
+@click.option("--force", is_flag=True, help="Publish although its tests fail now; needs --reason.")
+@click.option("--reason", help="Why it is forced; kept with the release.")
+@json_option
+def rollback(number: int, app_name: str, force: bool, reason: str | None, as_json: bool) -> None:
+    """Publish an earlier release again, as a new one."""
+    forced = force_reason(force, reason)
+    with open_session() as platform:
+        published = platform.publisher.rollback(app_name, number, author=author(), force=forced)
     live = published.release.number
     if as_json:
         print_json({"app": app_name, "release": live, "rolled_back_to": number})
@@ -42,3 +80,15 @@ def rollback(number: int, app_name: str, as_json: bool) -> None:
         click.echo(f"Release {live} of {app_name} is live; it is release {number} again.")
     else:
         click.echo(f"Nothing changes: release {live} of {app_name} is live and equal to release {number}.")
+
+
+def _json(found: ReleaseInfo | Release) -> dict[str, Any]:
+    fields = ("number", "author", "message", "notebook", "created_at")
+    forced = None if found.forced is None else asdict(found.forced)
+    return {**{field: getattr(found, field) for field in fields}, "forced": forced}
+
+
+def _about(found: ReleaseInfo | Release) -> str:
+    """Return the message, and why the release was forced."""
+    forced = f"(forced: {found.forced.reason})" if found.forced else ""
+    return " ".join(filter(None, (found.message, forced)))

@@ -14,7 +14,7 @@ import pytest
 
 from picloud.errors import InvalidNotebook
 from picloud.publishing import notebook as module
-from picloud.publishing.notebook import app_of, load_notebook, manifest_of, read_notebook
+from picloud.publishing.notebook import author, load_notebook, manifest_of, read_notebooks
 
 MODULE = "%%module greet\nreturn {}"
 ENDPOINT = "%%endpoint hello GET /hello/:name\nreturn 1"
@@ -45,8 +45,8 @@ def test_an_nbformat_node_is_read_like_its_file(tmp_path: Path) -> None:
     node = nbformat.v4.new_notebook(cells=[cell])
     path = tmp_path / "nb.ipynb"
     nbformat.write(node, path)  # writes the source as a list of lines
-    assert read_notebook(path) == manifest_of(node)
-    assert read_notebook(path).scripts[0].source == "return {}\n-- ü"
+    assert read_notebooks([path]).manifest == manifest_of(node)
+    assert read_notebooks([path]).manifest.scripts[0].source == "return {}\n-- ü"
 
 
 @pytest.mark.parametrize(
@@ -116,14 +116,14 @@ def test_a_file_that_is_not_json_is_refused(tmp_path: Path, content: bytes) -> N
     path = tmp_path / "x.ipynb"
     path.write_bytes(content)
     with pytest.raises(InvalidNotebook, match=r"x\.ipynb is not a Jupyter notebook"):
-        read_notebook(path)
+        read_notebooks([path])
 
 
-def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
+def test_a_missing_file_and_an_empty_folder_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidNotebook, match="There is no file"):
-        read_notebook(tmp_path / "none.ipynb")
-    with pytest.raises(InvalidNotebook, match="cannot be read"):
-        read_notebook(tmp_path)
+        read_notebooks([tmp_path / "none.ipynb"])
+    with pytest.raises(InvalidNotebook, match="no PiCloud notebook"):
+        read_notebooks([tmp_path])
 
 
 def test_a_huge_file_is_refused_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,7 +135,69 @@ def test_a_huge_file_is_refused_unread(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_the_app_a_notebook_names() -> None:
-    assert app_of(notebook("md:%app x", "%app blog\n%plan", MODULE, "%app blog")) == "blog"
-    assert app_of(notebook(MODULE)) is None
-    with pytest.raises(InvalidNotebook, match="cell 2: '%app b' follows '%app a'"):
-        app_of(notebook("%app a", "%app b"))
+    assert author([(None, notebook("md:%app x", "%app blog\n%plan", MODULE, "%app blog"))]).app == "blog"
+    assert author([(None, notebook(MODULE))]).app is None
+    with pytest.raises(InvalidNotebook, match="cell 2: '%app b' follows '%app a' in cell 1"):
+        author([(None, notebook("%app a", "%app b"))])
+
+
+@pytest.mark.parametrize(
+    ("second", "sentence"),
+    [
+        (MODULE, "b.ipynb, cell 2: the name 'greet' is already taken by cell 1 of a.ipynb: change one of them."),
+        ("%%modul x", "b.ipynb, cell 2: There is no magic '%%modul'"),
+        ("%app other", "b.ipynb, cell 2: '%app other' follows '%app blog' in cell 2 of a.ipynb"),
+        ("%%test t\nassert(1)", "b.ipynb, cell 2: the test name 't' is already taken by cell 3 of a.ipynb"),
+        (
+            "%%endpoint x GET /hello/:a\nreturn 1",
+            "b.ipynb, cell 2: the route GET /hello/:a is already taken by cell 4 of a.ipynb as GET /hello/:name",
+        ),
+    ],
+)
+def test_errors_in_several_notebooks_name_both_places(second: str, sentence: str) -> None:
+    first = notebook(MODULE, "%app blog", "%%test t\nassert(1)", ENDPOINT)
+    with pytest.raises(InvalidNotebook) as caught:
+        author([("a.ipynb", first), ("b.ipynb", notebook("md:x", second))])
+    assert caught.value.message.startswith(sentence)
+    assert (caught.value.notebook, caught.value.cell) == ("b.ipynb", 2)
+
+
+def test_where_each_part_comes_from() -> None:
+    authored = author([("a.ipynb", notebook(MODULE)), ("b.ipynb", notebook("md:x", ENDPOINT, "%%test t\nassert(1)"))])
+    assert authored.places == {
+        "module greet": "cell 1 of a.ipynb",
+        "endpoint hello": "cell 2 of b.ipynb",
+        "route GET /hello/:name": "cell 2 of b.ipynb",
+        "test t": "cell 3 of b.ipynb",
+    }
+
+
+def write(path: Path, *sources: str, language: str | None = "lua") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    metadata = {} if language is None else {"language_info": {"name": language}}
+    path.write_text(json.dumps({**notebook(*sources), "metadata": metadata}))
+    return path
+
+
+def test_a_folder_is_all_its_lua_notebooks(tmp_path: Path) -> None:
+    write(tmp_path / "b.ipynb", MODULE)
+    write(tmp_path / "a" / "deep" / "e.ipynb", ENDPOINT, language=None)
+    (tmp_path / "a" / "notes.txt").write_text("%%module x")
+    for left_out in (".ipynb_checkpoints/b.ipynb", ".hidden/x.ipynb", "a/.x.ipynb", "env/lib/x.ipynb"):
+        write(tmp_path / left_out, "%%nonsense")
+    (tmp_path / "env" / "pyvenv.cfg").write_text("")
+    write(tmp_path / "plot.ipynb", "%matplotlib inline", language="python")
+    (tmp_path / "loop").symlink_to(tmp_path)
+    authored = read_notebooks([tmp_path])
+    assert [script.name for script in authored.manifest.scripts] == ["greet", "hello"]
+    assert authored.places["module greet"] == f"cell 1 of {tmp_path / 'b.ipynb'}"
+    write(tmp_path / "c.ipynb", MODULE)
+    with pytest.raises(InvalidNotebook, match=r"c.ipynb, cell 1: .*'greet' is already taken by cell 1 of .*b.ipynb"):
+        read_notebooks([tmp_path])
+
+
+def test_a_file_met_twice_counts_once_and_a_named_python_notebook_is_read(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.ipynb", MODULE)
+    assert read_notebooks([path, tmp_path, tmp_path / "." / "a.ipynb"]).places == {"module greet": "cell 1"}
+    with pytest.raises(InvalidNotebook, match="There is no magic '%matplotlib'"):
+        read_notebooks([write(tmp_path / "plot.ipynb", "%matplotlib inline", language="python")])
