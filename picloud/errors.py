@@ -108,11 +108,7 @@ class InvalidRoute(InvalidInput):
 
 
 class InvalidNotebook(InvalidInput):
-    """The notebook cannot be published.
-
-    `cell` is the 1-based number of the cell at fault, when there is one, `notebook` the file it is in, when there are
-    several.
-    """
+    """The notebook cannot be published; `cell` (1-based) and, of several, `notebook` say where, when that is known."""
 
     code = "invalid_notebook"
 
@@ -177,7 +173,10 @@ class FailedTest:
 
 
 class TestsFailed(CallerError):
-    """Tests failed, so nothing was published; `failures` holds them when a publish ran them."""
+    """Tests failed, so nothing was published.
+
+    `failures` holds them when a publish ran them.
+    """
 
     __test__ = False  # the name starts like a test class's
     code = "tests_failed"

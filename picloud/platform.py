@@ -10,9 +10,10 @@ from functools import partial
 from picloud.auth.instance import ensure_instance_token
 from picloud.engine.client import ExecutorClient, LocalExecutor
 from picloud.engine.counters import CacheCounters
-from picloud.engine.dispatcher import Dispatcher, Snapshots
+from picloud.engine.dispatcher import Dispatcher, Published, Snapshots
 from picloud.engine.executor import Executor, Observe
 from picloud.engine.interactive import Interactive
+from picloud.engine.old_releases import OldReleases
 from picloud.engine.turns import Turns
 from picloud.errors import Conflict
 from picloud.lua.limits import Limits, RunLimits, StateLimits
@@ -45,15 +46,23 @@ class Platform:
     dispatcher: Dispatcher
     local: LocalExecutor
     """Runs endpoints here, whatever the dispatcher does."""
+    old_releases: OldReleases
     publisher: Publisher
     caches: Mapping[str, CacheCounters]
     """By the names `/metrics` has for them."""
 
-    def interactive(self, app_name: str, write: Callable[[str], None], observe: Observe | None = None) -> Interactive:
+    def interactive(
+        self, app_name: str, write: Callable[[str], None], observe: Observe | None = None, *, release: int | None = None
+    ) -> Interactive:
         """Start an author's session on an app, which need not exist yet.
 
-        `write` gets what scripts print, `observe` the report of every run.
+        `write` gets what scripts print, `observe` the report of every run. With `release` the session is on that
+        release in place of what is live; raises `NotFound` when there is none.
         """
+        current: Callable[[str], Published] = self.snapshots.current
+        if release is not None:
+            published = self.old_releases.at(self.apps.get(app_name), release)
+            current = lambda _app_name: published  # noqa: E731
 
         def data(app: App, remaining_s: Callable[[], float], discard: bool) -> DataSession:
             if not app.is_stored and not discard:
@@ -61,7 +70,7 @@ class Platform:
                 write(f"The app {app.name} exists now, since a script used its data.\n")
             return DataSession(self.runs, app, remaining_s, discard)
 
-        return Interactive(self.snapshots.current, Executor(limits_of(self.settings), data), app_name, write, observe)
+        return Interactive(current, Executor(limits_of(self.settings), data), app_name, write, observe)
 
     def _stored(self, app_name: str) -> App:
         with suppress(Conflict):  # somebody else made it at this moment
@@ -132,9 +141,11 @@ def _remote(settings: Settings, token: str) -> Iterator[ExecutorClient | None]:
 
 def _assemble(settings: Settings, database: Database, runs: Database, remote: ExecutorClient | None) -> Platform:
     apps, live, releases = AppRepository(database), LiveRepository(database), ReleaseRepository(database)
-    executor = Executor(limits_of(settings), partial(DataSession, runs))
+    limits, data = limits_of(settings), partial(DataSession, runs)
+    executor = Executor(limits, data)
     snapshots = Snapshots(apps, live, capacity=settings.script_cache_size)
-    local = LocalExecutor(snapshots.at, executor, Turns(settings.threads))
+    turns = Turns(settings.threads)
+    local = LocalExecutor(snapshots.at, executor, turns)
     return Platform(
         settings=settings,
         database=database,
@@ -146,6 +157,7 @@ def _assemble(settings: Settings, database: Database, runs: Database, remote: Ex
         snapshots=snapshots,
         dispatcher=Dispatcher(snapshots.current, remote or local),
         local=local,
+        old_releases=OldReleases(releases, LocalExecutor(snapshots.at, Executor(limits, data), turns)),
         publisher=Publisher(database, apps, releases, Gate(executor, settings.gate_timeout_s)),
         caches={"snapshots": snapshots.counters, "chunks": executor.chunks},
     )

@@ -14,8 +14,9 @@ FIRST_ERROR_STATUS = 400
 @click.argument("method")
 @click.argument("target", metavar="PATH")
 @click.option("--app", "app_name", required=True, help="The app to call.")
+@click.option("--release", type=click.IntRange(1, 10**18), help="Call this release, not the one that is live.")
 @click.option("--json", "json_body", metavar="BODY", help="JSON request body.")
-def call(method: str, target: str, app_name: str, json_body: str | None) -> None:
+def call(method: str, target: str, app_name: str, release: int | None, json_body: str | None) -> None:
     """Call a published endpoint, in this process, and print the answer's body.
 
     PATH may have a query: '/hello/ada?lang=en'. Exits 1 when the answer's status is 400 or more.
@@ -23,7 +24,9 @@ def call(method: str, target: str, app_name: str, json_body: str | None) -> None
     headers = {"content-type": "application/json"} if json_body is not None else {}
     with open_session() as platform:
         platform.apps.get(check_app_name(app_name))
-        interactive = platform.interactive(app_name, write=lambda text: click.echo(text, nl=False, err=True))
+        interactive = platform.interactive(
+            app_name, write=lambda text: click.echo(text, nl=False, err=True), release=release
+        )
         response = interactive.call(method.upper(), target, body=(json_body or "").encode(), headers=headers)
     click.echo(response.body, nl=bool(response.body) and not response.body.endswith(b"\n"))
     if response.status >= FIRST_ERROR_STATUS:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import Any
 
@@ -102,7 +102,9 @@ def _details(error: BaseException) -> list[dict[str, Any]]:
     if isinstance(error, errors.InvalidScript):
         return [{"line": d.line, "column": d.column, "message": d.message} for d in error.diagnostics]
     if isinstance(error, errors.InvalidNotebook) and error.cell is not None:
-        return [{"cell": error.cell, "message": error.message}]
+        return [{"notebook": error.notebook, "cell": error.cell, "message": error.message}]
+    if isinstance(error, errors.TestsFailed):
+        return [asdict(failure) for failure in error.failures]
     if isinstance(error, errors.ScriptError):
         return [{"script": error.script, "line": error.line, "traceback": list(error.traceback)}]
     return []

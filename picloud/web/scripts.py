@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
-from picloud.auth.policy import may_call, sees
+from picloud.auth.policy import may_call, require_scopes, sees
 from picloud.auth.tokens import bearer_token
 from picloud.engine.router import no_route
-from picloud.errors import InvalidResponse, NotFound, StaleRevision, Unauthenticated
+from picloud.errors import InvalidInput, InvalidResponse, NotFound, StaleRevision, Unauthenticated
 from picloud.model.app import APP_NAME
 from picloud.model.http import Request, Response
+from picloud.model.principal import Principal, Scope
 from picloud.model.run import RunReport
 from picloud.web.caller import caller
 from picloud.web.problems import Audience, problem_of
@@ -28,11 +31,18 @@ from picloud.web.wsgi import (
     send,
 )
 
+if TYPE_CHECKING:
+    from picloud.engine.dispatcher import Dispatcher
+
 PREFIX = "/run/"
+RELEASE = "HTTP_X_PICLOUD_RELEASE"
+"""The environ key of the header that asks for an old release: `X-PiCloud-Release: 3`."""
 STALE_MAX = 3
 """Times a request looks for its route again."""
 STATUS_MIN, STATUS_MAX = 200, 599
 """1xx answers are the server's business."""
+_RELEASE_NUMBER = re.compile("[1-9][0-9]{0,17}")
+_MAY_CALL_RELEASES = frozenset({Scope.APP_ADMIN})
 
 
 class ScriptRoutes:
@@ -40,6 +50,8 @@ class ScriptRoutes:
 
     def __init__(self, services: Services) -> None:
         self._dispatcher = services.dispatcher
+        self._old_releases = services.old_releases
+        self._apps = services.apps
         self._tokens = services.tokens
         self._body_limit_bytes = services.settings.body_max_mb * 2**20
 
@@ -66,7 +78,9 @@ class ScriptRoutes:
         app_name, path = split_run_path(decoded_path(environ))
         method = environ["REQUEST_METHOD"]
         principal = caller(environ, self._tokens)
-        match = self._dispatcher.match(
+        release = environ.get(RELEASE)
+        dispatcher = self._dispatcher if release is None else self._released(principal, app_name, path, release)
+        match = dispatcher.match(
             app_name, method, path, may_know=lambda app, route: may_call(route.auth, principal, app)
         )
         if not may_call(match.route.auth, principal, match.app):
@@ -81,10 +95,25 @@ class ScriptRoutes:
             principal=principal.name if principal and sees(principal, match.app) else None,  # else a stranger
         )
         if not match.route.timing:
-            return self._dispatcher.run(match, request), []
+            return dispatcher.run(match, request), []
         reports: list[RunReport] = []
-        response = self._dispatcher.run(match, request, observe=reports.append)
+        response = dispatcher.run(match, request, observe=reports.append)
         return response, [("server-timing", server_timing(report)) for report in reports]
+
+    def _released(self, principal: Principal | None, app_name: str, path: str, number: str) -> Dispatcher:
+        """Return what answers from an old release, to whoever administers the app; no other learns what it has been."""
+        if principal is None:
+            raise Unauthenticated
+        try:
+            app = self._apps.get(app_name)
+        except NotFound:
+            raise no_route(path) from None
+        if not sees(principal, app):
+            raise no_route(path)
+        require_scopes(principal, _MAY_CALL_RELEASES)
+        if not _RELEASE_NUMBER.fullmatch(number):
+            raise InvalidInput(f"X-PiCloud-Release: {number[:40]!r} is not the number of a release.")
+        return self._old_releases.dispatcher(app, int(number))
 
 
 def split_run_path(path: str) -> tuple[str, str]:

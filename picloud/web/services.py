@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from picloud.engine.client import LocalExecutor
     from picloud.engine.counters import CacheCounters
     from picloud.engine.dispatcher import Dispatcher
+    from picloud.engine.old_releases import OldReleases
     from picloud.publishing.publisher import Publisher
     from picloud.settings import Settings
     from picloud.storage.apps import AppRepository
@@ -38,6 +39,8 @@ class Services(Protocol):
     def dispatcher(self) -> Dispatcher: ...  # noqa: D102
     @property
     def local(self) -> LocalExecutor: ...  # noqa: D102
+    @property
+    def old_releases(self) -> OldReleases: ...  # noqa: D102
     @property
     def publisher(self) -> Publisher: ...  # noqa: D102
     @property

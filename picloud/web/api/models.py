@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from picloud.model.app import App
-from picloud.model.release import Manifest, Release, TestSource
+from picloud.model.release import Forced, Manifest, Release, TestSource
 from picloud.model.route import PATTERN_MAX_LENGTH, Route, RouteAuth, check_route
 from picloud.model.script import SOURCE_MAX_BYTES, Script, ScriptKind, check_script_name
-from picloud.publishing.notebook import manifest_of
+from picloud.publishing.notebook import Authored, author
 
 if TYPE_CHECKING:
     from picloud.modules.graph import ImportGraph
+    from picloud.publishing.diff import Change
     from picloud.publishing.publisher import Plan, Published
     from picloud.storage.releases import ReleaseInfo
 
@@ -22,6 +24,7 @@ MESSAGE_MAX_LENGTH = 2000
 NAME_MAX_LENGTH = 200
 """Of what is looked at as a name; what a name may be is the model's to say."""
 MANIFEST_ENTRIES_MAX = 10_000
+NOTEBOOKS_MAX = 1000
 
 
 def _storable(text: str) -> str:
@@ -260,22 +263,34 @@ class ManifestBody(Model):
 
 
 class PlanBody(Model):
-    """What to publish: a manifest or a notebook."""
+    """What to publish: a manifest, a notebook, or several."""
 
     manifest: ManifestBody | None = None
     notebook: dict[str, Any] | None = Field(default=None, description="A whole notebook document, nbformat 4.")
 
+    notebooks: Annotated[dict[Name, dict[str, Any]], Field(max_length=NOTEBOOKS_MAX)] | None = Field(
+        default=None, description="Several notebook documents by their file names: together they are the app."
+    )
+
     @model_validator(mode="after")
-    def _one_of_both(self) -> Self:
-        if (self.manifest is None) == (self.notebook is None):
-            raise ValueError("give either a manifest or a notebook")
+    def _one_of_them(self) -> Self:
+        if [self.manifest, self.notebook, self.notebooks].count(None) != 2:
+            raise ValueError("give one of manifest, notebook and notebooks")
         return self
 
-    def to_publish(self) -> Manifest:
-        """Return the manifest that was sent, or that of the notebook that was; raise `InvalidNotebook`."""
+    def to_publish(self) -> Authored:
+        """Return what was sent; raise `InvalidNotebook`."""
         if self.manifest is not None:
-            return self.manifest.manifest()
-        return manifest_of(self.notebook or {})
+            return Authored(self.manifest.manifest(), None, {})
+        if self.notebooks is not None:
+            return author(sorted(self.notebooks.items()))
+        return author([(None, self.notebook or {})])
+
+
+class ForceBody(Model):
+    """Publish although tests fail."""
+
+    reason: Annotated[Text, Field(min_length=1, max_length=MESSAGE_MAX_LENGTH, description="Kept with the release.")]
 
 
 class ReleaseBody(PlanBody):
@@ -284,6 +299,52 @@ class ReleaseBody(PlanBody):
     message: Message = ""
     notebook_name: Name | None = Field(default=None, description="File name of the notebook, kept with the release.")
     create: bool = Field(default=False, description="Make the app when there is none of this name.")
+    base_release: int | None = Field(
+        default=None,
+        ge=0,
+        description="Number of the release this was made from, 0 for none: 409 when another one is live.",
+    )
+    force: ForceBody | None = Field(
+        default=None, description="Publish although tests fail; needs a token with app:admin."
+    )
+
+    def notebook_label(self) -> str | None:
+        """Return what the release keeps as where it came from."""
+        return ", ".join(sorted(self.notebooks)) if self.notebooks is not None else self.notebook_name
+
+
+class RollbackQuery(Model):
+    """How to roll back."""
+
+    force_reason: Annotated[Text, Field(min_length=1, max_length=MESSAGE_MAX_LENGTH)] | None = Field(
+        default=None, description="Why to roll back although tests of that release fail now; needs app:admin."
+    )
+
+
+class ChangeView(Model):
+    """How one entry differs."""
+
+    entry: str
+    lines: list[str] = Field(description="Of a unified diff.")
+    left_out: int = Field(description="Lines the diff has beyond those.")
+
+    @classmethod
+    def of(cls, change: Change) -> Self:
+        """Return the view of a change."""
+        return cls(entry=change.entry, lines=list(change.lines), left_out=change.left_out)
+
+
+class DifferenceView(Model):
+    """How a release differs from the one before, entry by entry."""
+
+    changes: list[ChangeView]
+
+
+class PlannedTestView(Model):
+    """A test that will run."""
+
+    name: str
+    reaches: list[str] = Field(description="Changed scripts it is known to reach.")
 
 
 class PlanView(Model):
@@ -295,6 +356,9 @@ class PlanView(Model):
     unchanged: list[str]
     affected: list[str] = Field(description="What imports a changed part.")
     changes_anything: bool
+    base: int = Field(description="Number of the release that is live, 0 for none: for `base_release`.")
+    tests: list[PlannedTestView]
+    changes: list[ChangeView]
 
     @classmethod
     def of(cls, plan: Plan) -> Self:
@@ -306,7 +370,31 @@ class PlanView(Model):
             unchanged=list(plan.unchanged),
             affected=list(plan.affected),
             changes_anything=plan.changes_anything,
+            base=plan.base,
+            tests=[PlannedTestView(name=test.name, reaches=list(test.reaches)) for test in plan.tests],
+            changes=[ChangeView.of(change) for change in plan.changes()],
         )
+
+
+class FailedTestView(Model):
+    """A test that did not pass."""
+
+    test: str
+    message: str
+    line: int | None
+    at: str | None = Field(description="SCRIPT:LINE when it failed in a script it reached.")
+
+
+class ForcedView(Model):
+    """Why a release was published although tests failed."""
+
+    reason: str
+    failures: list[FailedTestView]
+
+    @classmethod
+    def of(cls, forced: Forced) -> Self:
+        """Return the view of a forced release's mark."""
+        return cls(reason=forced.reason, failures=[FailedTestView(**asdict(found)) for found in forced.failures])
 
 
 class ReleaseEntry(Model):
@@ -317,6 +405,7 @@ class ReleaseEntry(Model):
     message: str
     notebook: str | None
     created_at: datetime
+    forced: ForcedView | None = Field(description="Null when all tests passed.")
 
     @classmethod
     def of(cls, release: ReleaseInfo | Release) -> Self:
@@ -327,6 +416,7 @@ class ReleaseEntry(Model):
             message=release.message,
             notebook=release.notebook,
             created_at=release.created_at,
+            forced=ForcedView.of(release.forced) if release.forced else None,
         )
 
 

@@ -60,5 +60,17 @@ OPERATIONS = (
         "POST", f"{_APP}/releases", "Publish", releases.create_release, _PUBLISH, _CHANGED, 201, body=models.ReleaseBody
     ),
     Operation("GET", _RELEASE, "Show a release", releases.get_release, _READ, models.ReleaseView),
-    Operation("POST", f"{_RELEASE}/rollback", "Roll back", releases.roll_back, _PUBLISH, _CHANGED, 201),
+    Operation(
+        "GET", f"{_RELEASE}/diff", "Show what a release changed", releases.get_difference, _READ, models.DifferenceView
+    ),
+    Operation(
+        "POST",
+        f"{_RELEASE}/rollback",
+        "Roll back",
+        releases.roll_back,
+        _PUBLISH,
+        _CHANGED,
+        201,
+        query=models.RollbackQuery,
+    ),
 )

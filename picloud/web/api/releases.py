@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from picloud.auth.policy import require_instance, require_scopes
-from picloud.errors import NotFound
+from picloud.errors import NotFound, PermissionDenied
 from picloud.model.app import App
 from picloud.model.principal import Scope
 from picloud.web.api.models import (
+    ChangeView,
+    DifferenceView,
     PlanBody,
     PlanView,
     PublishedView,
@@ -14,6 +16,7 @@ from picloud.web.api.models import (
     ReleaseEntry,
     ReleaseList,
     ReleaseView,
+    RollbackQuery,
 )
 from picloud.web.api.operation import Call
 
@@ -32,28 +35,50 @@ def get_release(call: Call) -> ReleaseView:
 
 
 def create_release(call: Call, body: ReleaseBody) -> PublishedView:
-    """Publish a manifest or a notebook."""
+    """Publish a manifest or notebooks."""
     app_name = _app_to_publish(call, create=body.create)
+    force = _force(call, body.force.reason if body.force else None)
+    authored = body.to_publish()
     published = call.services.publisher.publish(
         app_name,
-        body.to_publish(),
+        authored.manifest,
         author=call.principal.name,
         message=body.message,
-        notebook=body.notebook_name,
+        notebook=body.notebook_label(),
         create=body.create,
+        base=body.base_release,
+        force=force,
+        places=authored.places,
     )
     return PublishedView.of(published)
 
 
 def plan_release(call: Call, body: PlanBody) -> PlanView:
     """Tell what publishing would change, and change nothing."""
-    return PlanView.of(call.services.publisher.plan(call.app().name, body.to_publish()))
+    return PlanView.of(call.services.publisher.plan(call.app().name, body.to_publish().manifest))
 
 
-def roll_back(call: Call) -> PublishedView:
+def get_difference(call: Call) -> DifferenceView:
+    """Return how a release differs from the one before."""
+    changes = call.services.publisher.difference(call.app().id, _number(call))
+    return DifferenceView(changes=[ChangeView.of(change) for change in changes])
+
+
+def roll_back(call: Call, query: RollbackQuery) -> PublishedView:
     """Publish an earlier release again."""
     app, number = call.app(), _number(call)
-    return PublishedView.of(call.services.publisher.rollback(app.name, number, author=call.principal.name))
+    force = _force(call, query.force_reason)
+    return PublishedView.of(call.services.publisher.rollback(app.name, number, author=call.principal.name, force=force))
+
+
+def _force(call: Call, reason: str | None) -> str | None:
+    """Return the reason when the caller may force a publish: else any token that publishes could skip the tests."""
+    if reason is not None and Scope.APP_ADMIN not in call.principal.scopes:
+        raise PermissionDenied(
+            "To publish although tests fail needs a token with the scope app:admin: mend the tests, or leave 'force' "
+            "out."
+        )
+    return reason
 
 
 def _app_to_publish(call: Call, *, create: bool) -> str:

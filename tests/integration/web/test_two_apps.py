@@ -79,6 +79,7 @@ CASES: Mapping[str, Case] = {
     "list_releases": Case(shows="message 2 of alpha"),
     "create_release": Case(PUBLISH, changes=True, shows='"unchanged":["endpoint spare"'),
     "get_release": Case(shows="alpha 1"),
+    "get_difference": Case(shows='"entry":"module shared"'),
     "roll_back": Case(changes=True, shows='"changed":["module shared","endpoint who","test own"]'),
 }
 every_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)

@@ -40,8 +40,9 @@ def picloud(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def notebook(tmp_path: Path) -> Callable[..., str]:
     """Write a notebook of code cells and return its path."""
 
-    def write(*cells: str) -> str:
-        path = tmp_path / "nb.ipynb"
+    def write(*cells: str, name: str = "nb.ipynb") -> str:
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
         code: list[dict[str, Any]] = [
             {"cell_type": "code", "metadata": {}, "execution_count": None, "outputs": [], "source": cell}
             for cell in cells

@@ -216,3 +216,72 @@ def test_a_password_in_a_wrong_setting_is_not_printed(picloud: Picloud, monkeypa
     done = picloud("app", "list")
     assert done.code == 1
     assert "hunter2" not in done.out + done.err
+
+
+MODULE = '%%module greet\nreturn { hello = function(name) return "hello " .. name end }'
+USES = '%%endpoint uses GET /uses\nreturn require("greet").hello("ada")'
+TESTS = '%%test "uses it"\nexpect(call("GET", "/uses").body):equals("hello ada")'
+
+
+def test_several_notebooks_and_a_folder_are_one_app(picloud: Picloud, notebook: Notebook, tmp_path: Path) -> None:
+    module, uses = notebook(MODULE, name="folder/a.ipynb"), notebook("%app shop", USES, TESTS, name="folder/b.ipynb")
+    assert picloud("publish", module, uses).code == 0
+    assert picloud("call", "GET", "/uses", "--app", "shop").out == "hello ada\n"
+    again = picloud("publish", str(tmp_path / "folder"), "--plan")
+    assert (again.code, again.out) == (0, "Nothing changes.\n")
+    notebook(MODULE.replace("hello ", "hi "), name="folder/a.ipynb")
+    failed = picloud("publish", str(tmp_path / "folder"))
+    assert failed.code == 1
+    assert f"test uses it (cell 3 of {tmp_path / 'folder' / 'b.ipynb'}), line 1: expected" in failed.err
+    assert "it reaches greet, which changed" in failed.err
+    plan = picloud("publish", str(tmp_path / "folder"), "--plan")
+    assert plan.code == 3
+    assert "? test uses it (reaches greet)" in plan.out
+    assert '-return { hello = function(name) return "hello " .. name end }' in plan.out
+    releases = picloud("release", "list", "--app", "shop", "--json").json()
+    assert [release["notebook"] for release in releases] == ["a.ipynb, b.ipynb"]
+
+
+def test_a_publish_is_forced_with_a_reason_that_is_kept(picloud: Picloud, notebook: Notebook) -> None:
+    path = notebook(HELLO, "%%test no\n\nassert(1 == 2, 'never')")
+    for wrong in (["--force"], ["--reason", "x"], ["--force", "--reason", ""]):
+        assert picloud("publish", path, "--app", "blog", *wrong).code == 2
+    done = picloud("publish", path, "--app", "blog", "--force", "--reason", "in a hurry", "-m", "first")
+    assert done.code == 0
+    assert "! test no failed: never" in done.out
+    assert "first (forced: in a hurry)" in picloud("release", "list", "--app", "blog").out
+    [release] = picloud("release", "list", "--app", "blog", "--json").json()
+    assert release["forced"] == {
+        "reason": "in a hurry",
+        "failures": [{"test": "no", "message": "never", "line": 2, "at": None}],
+    }
+    picloud("publish", notebook(HELLO), "--app", "blog")
+    assert picloud("release", "rollback", "1", "--app", "blog").code == 1
+    assert picloud("release", "rollback", "1", "--app", "blog", "--force", "--reason", "back").code == 0
+
+
+def test_a_publish_on_another_base_is_refused(picloud: Picloud, notebook: Notebook) -> None:
+    assert picloud("publish", notebook(HELLO), "--app", "blog", "--base", "0").code == 0
+    assert picloud("publish", notebook(ECHO), "--app", "blog", "--plan", "--json").json()["base"] == 1
+    late = picloud("publish", notebook(ECHO), "--app", "blog", "--base", "0")
+    assert late.code == 1
+    assert "release 1 by cli:" in late.err
+    assert picloud("publish", notebook(ECHO), "--app", "blog", "--base", "1").code == 0
+
+
+def test_a_release_is_shown_and_called(picloud: Picloud, notebook: Notebook) -> None:
+    picloud("publish", notebook(HELLO), "--app", "blog", "-m", "first")
+    picloud("publish", notebook(HELLO.replace("Hello", "Good day"), ECHO), "--app", "blog")
+    shown = picloud("release", "show", "1", "--app", "blog").out
+    assert "first" in shown
+    assert "  endpoint hello" in shown
+    assert "  endpoint echo" not in shown
+    changed = picloud("release", "show", "2", "--app", "blog", "--diff").out
+    assert any(line.startswith("-") and "Hello" in line for line in changed.splitlines())
+    as_json = picloud("release", "show", "2", "--app", "blog", "--diff", "--json").json()
+    assert [change["entry"] for change in as_json["changes"]] == ["endpoint echo", "endpoint hello", "route POST /echo"]
+    assert picloud("release", "show", "9", "--app", "blog").code == 1
+    old = picloud("call", "GET", "/hello/ada", "--app", "blog", "--release", "1")
+    assert old.out == '{"message":"Hello, ada"}\n'
+    assert "no release 9" in picloud("call", "GET", "/hello/ada", "--app", "blog", "--release", "9").err
+    assert picloud("call", "POST", "/echo", "--app", "blog", "--json", "{}", "--release", "1").code == 1

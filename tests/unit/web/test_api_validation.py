@@ -43,8 +43,8 @@ def test_a_source_holds_no_nul_and_has_a_limit() -> None:
 
 def test_a_release_needs_a_manifest_or_a_notebook_but_not_both() -> None:
     both: dict[str, object] = {"manifest": {}, "notebook": {}}
-    assert "either" in refused(ReleaseBody, both)
-    assert "either" in refused(PlanBody, {})
+    assert "give one of" in refused(ReleaseBody, both)
+    assert "give one of" in refused(PlanBody, {})
 
 
 def test_a_manifest_comes_out_sorted() -> None:
