@@ -8,13 +8,14 @@ from pathlib import PurePath
 from urllib.parse import quote
 
 from picloud.errors import Conflict
-from picloud.model.release import Manifest
+from picloud.model.release import Manifest, Release
 from picloud.model.route import Route
-from picloud.publishing.cells import Command, Graph, Publish, Report, Rollback, Show, UseApp
+from picloud.publishing.cells import Command, Graph, Publish, Releases, Report, Rollback, Show, UseApp
 from picloud.publishing.magics import help_text
 from picloud.publishing.publisher import Plan, Published, entries_of
 from picloud.settings import Settings
-from picloud_kernel.display import Bundle, columns, text
+from picloud.storage.releases import ReleaseInfo
+from picloud_kernel.display import Bundle, changes_bundle, columns, text
 from picloud_kernel.graph import graph_bundle
 from picloud_kernel.session import Session
 
@@ -37,10 +38,16 @@ class Commands:
                 return text(f"Reports of runs are {'shown' if shown else 'hidden'} from now on.")
             case Publish():
                 return text(self._publish(command))
-            case Rollback(number):
-                return text(self._rollback(number))
+            case Rollback():
+                return text(self._rollback(command))
+            case Releases(number):
+                return text(self._releases()) if number is None else self._release(number)
             case Graph(name):
                 return self._graph(name)
+            case Show("%plan"):
+                plan = self._plan()
+                self._session.saw_live(plan.base)
+                return plan_bundle(plan)
             case Show(name):
                 return text(self._show(name))
         raise AssertionError(command)
@@ -49,10 +56,6 @@ class Commands:
         match name:
             case "%help":
                 return help_text()
-            case "%plan":
-                return plan_text(self._plan())
-            case "%releases":
-                return self._releases()
             case "%scripts":
                 return self._scripts()
             case "%routes":
@@ -63,8 +66,8 @@ class Commands:
         return self._session.platform.publisher.plan(self._session.app_name, self._session.app.manifest())
 
     def _publish(self, command: Publish) -> str:
-        manifest, plan = self._session.app.manifest(), self._plan()
-        if plan.removed and not command.remove:
+        manifest, plan, base = self._session.app.manifest(), self._plan(), self._session.base
+        if plan.removed and not command.remove and base in (None, plan.base):
             raise Conflict(
                 f"This would remove {', '.join(plan.removed)} from the app {self._session.app_name}, because no cell "
                 "of this session defines it. Run all cells first, or say '%publish --remove' to remove it."
@@ -76,14 +79,19 @@ class Commands:
             message=command.message,
             notebook=_notebook(),
             create=True,
+            base=base,
+            force=command.force,
         )
+        self._session.saw_live(published.release.number)
         return "\n\n".join([self._published_text(published), self._urls(published.release.manifest)])
 
     def _published_text(self, published: Published) -> str:
         release = published.release
         is_new = "; the app is new" if published.created_app else ""
         tests = len(published.tests)
-        passed = f"\n{tests} {'test' if tests == 1 else 'tests'} passed." if tests else ""
+        failures = release.forced.failures if release.forced and published.plan.changes_anything else ()
+        passed = f"\n{tests} {'test' if tests == 1 else 'tests'} passed." if tests and not failures else ""
+        passed += "".join(f"\n  ! test {failure.test} failed: {failure.message}" for failure in failures)
         return (
             f"Release {release.number} of the app {self._session.app_name} is live{is_new}.\n"
             f"{plan_text(published.plan)}{passed}"
@@ -99,9 +107,21 @@ class Commands:
             (route.method, f"{base}/run/{app}{url_path(route)}") for base in bases for route in manifest.routes
         )
 
-    def _rollback(self, number: int) -> str:
-        published = self._session.platform.publisher.rollback(self._session.app_name, number, author=_author())
-        return f"Release {number} is published again.\n{self._published_text(published)}"
+    def _rollback(self, command: Rollback) -> str:
+        published = self._session.platform.publisher.rollback(
+            self._session.app_name, command.number, author=_author(), force=command.force
+        )
+        self._session.saw_live(published.release.number)
+        return f"Release {command.number} is published again.\n{self._published_text(published)}"
+
+    def _release(self, number: int) -> Bundle:
+        platform, app_name = self._session.platform, self._session.app_name
+        app_id = platform.apps.get(app_name).id
+        release = platform.releases.get(app_id, number)
+        facts = [f"Release {number} of the app {app_name}, by {release.author}", release.notebook, _about(release)]
+        failures = release.forced.failures if release.forced else ()
+        facts += [f"  ! test {failure.test} failed: {failure.message}" for failure in failures]
+        return changes_bundle("\n".join(filter(None, facts)), platform.publisher.difference(app_id, number))
 
     def _releases(self) -> str:
         platform = self._session.platform
@@ -118,7 +138,7 @@ class Commands:
                         release.created_at.astimezone().strftime("%Y-%m-%d %H:%M:%S"),
                         release.author,
                         release.notebook or "",
-                        release.message,
+                        _about(release),
                     )
                     for release in newest_first
                 ),
@@ -156,6 +176,12 @@ class Commands:
         return columns(rows) if rows else "No routes yet: begin a cell with '%%endpoint NAME METHOD PATH'."
 
 
+def _about(release: ReleaseInfo | Release) -> str:
+    """Return a release's message, and why it was forced."""
+    forced = f"(forced: {release.forced.reason})" if release.forced else ""
+    return " ".join(filter(None, (release.message, forced)))
+
+
 def states(live: dict[tuple[str, str], str], draft: dict[tuple[str, str], str]) -> list[tuple[str, str, str]]:
     """Say of each entry whether it is live as it is here."""
 
@@ -180,6 +206,17 @@ def plan_text(plan: Plan) -> str:
         *(f"  > {entry}, which requires what changes" for entry in plan.affected),
     ]
     return "\n".join(marked)
+
+
+def plan_bundle(plan: Plan) -> Bundle:
+    """Return a plan as `%plan` shows it: what changes, the tests that will run, and the differences."""
+    if not plan.changes_anything:
+        return text(plan_text(plan))
+    tests = [
+        f"  ? test {test.name}" + (f", which reaches {', '.join(test.reaches)}" if test.reaches else "")
+        for test in plan.tests
+    ]
+    return changes_bundle("\n".join([plan_text(plan), *tests]), plan.changes())
 
 
 def url_path(route: Route) -> str:

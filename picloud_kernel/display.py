@@ -11,6 +11,7 @@ from typing import Any
 
 from picloud.engine.interactive import Echo
 from picloud.model.http import Response
+from picloud.publishing.diff import Change
 
 TABLE_ROWS_MAX = 1000
 TABLE_COLUMNS_MAX = 50
@@ -67,6 +68,27 @@ def response_bundle(response: Response) -> Bundle:
         f'<div style="font-size: smaller; opacity: 0.75">{rows}</div>{shown}</div>'
     )
     return Bundle({"text/plain": plain, "text/html": rich})
+
+
+def changes_bundle(head: str, changes: Sequence[Change]) -> Bundle:
+    """Return a text and what changes, entry by entry: as unified diffs, in HTML folded away and coloured."""
+    plain, rich = [head], [f"<pre>{html.escape(head)}</pre>"]
+    for change in changes:
+        more = [f"... {change.left_out} more lines"] if change.left_out else []
+        plain.append("\n".join([change.entry, *change.lines, *more]))
+        lines = "\n".join(map(_diff_line, (*change.lines, *more)))
+        added, removed = (sum(line.startswith(sign) for line in change.lines) for sign in "+-")
+        rich.append(
+            f"<details><summary>{html.escape(change.entry)} "
+            f'<span style="opacity: 0.75">+{added} -{removed}</span></summary><pre>{lines}</pre></details>'
+        )
+    return Bundle({"text/plain": "\n\n".join(plain), "text/html": "".join(rich)})
+
+
+def _diff_line(line: str) -> str:
+    color = {"+": "green", "-": "red", "@": "blue"}.get(line[:1])
+    escaped = html.escape(line)
+    return f'<span style="color: var(--md-{color}-700, {color})">{escaped}</span>' if color else escaped
 
 
 def columns(rows: Iterable[Sequence[str]], *, indent: str = "") -> str:

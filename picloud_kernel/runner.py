@@ -120,7 +120,8 @@ class Runner:
 
     def _call(self, call: Call) -> Bundle:
         headers = {} if call.body is None else {"content-type": "application/json"}
-        response = self._session.app.call(call.method, call.target, body=call.body or b"", headers=headers)
+        app = self._session.app if call.release is None else self._session.released(call.release)
+        response = app.call(call.method, call.target, body=call.body or b"", headers=headers)
         return response_bundle(response)
 
 

@@ -31,6 +31,7 @@ class Session:
         self._apps: dict[str, Interactive] = {}
         self._current: Interactive | None = None
         self._app_name: str | None = None
+        self._bases: dict[str, int] = {}
         self.show_reports = False
         """Whether each run's report is written after what the run wrote."""
 
@@ -58,6 +59,20 @@ class Session:
     def app(self) -> Interactive:
         """The app chosen by `%app`."""
         return self._interactive(self.app_name)
+
+    @property
+    def base(self) -> int | None:
+        """The release the author last saw as live, 0 for none; None when this session has not looked yet."""
+        return self._bases.get(self.app_name)
+
+    def saw_live(self, release: int) -> None:
+        """Remember which release the author has seen as live, 0 for none."""
+        self._bases[self.app_name] = release
+
+    def released(self, number: int) -> Interactive:
+        """Return the app as it was released under this number, without drafts; raises `NotFound`."""
+        self._current = self.platform.interactive(self.app_name, self._write, self._observe, release=number)
+        return self._current
 
     @property
     def scratch(self) -> Interactive:

@@ -15,6 +15,9 @@ from picloud.publishing.magics import BY_NAME, find_magic
 
 _WORD = re.compile(r'"([^"]*)"|(\S+)')
 _HELP = re.compile(r"\s*(?:\?{1,2}([%\w.:]+)|([%\w.:]+?)\?{1,2})\s*")
+_OPTION = re.compile(r"(-m|--reason|--remove|--force)(?:\s+|$)")
+_TEXT = re.compile(r"""(?:"[^"]*"|'[^']*')(?:\s+|$)|.+?(?=\s--(?:remove|force|reason)(?:\s|$)|$)\s*""")
+"""Quoted, or all up to the next option."""
 _MAGIC_LINE = re.compile(r"(%%?[^\s%]*)[ \t]*(.*)")
 
 
@@ -76,29 +79,43 @@ class UseApp:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """`%call METHOD PATH [JSON]`."""
+    """`%call [--release NUMBER] METHOD PATH [JSON]`."""
 
     method: str
     target: str
     """Path with its query."""
     body: bytes | None
     """JSON text; None sends no body."""
+    release: int | None = None
+    """The release that answers; None: the drafts and what is live."""
 
 
 @dataclass(frozen=True, slots=True)
 class Publish:
-    """`%publish [-m MESSAGE] [--remove]`."""
+    """`%publish [-m MESSAGE] [--remove] [--force --reason TEXT]`."""
 
     message: str
     remove: bool
     """Whether what this session has not defined may be taken away from the app."""
+    force: str | None = None
+    """Why to publish although tests fail; None: do not."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rollback:
-    """`%rollback NUMBER`."""
+    """`%rollback NUMBER [--force --reason TEXT]`."""
 
     number: int
+    force: str | None = None
+    """Why to publish although tests fail; None: do not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Releases:
+    """`%releases [NUMBER]`."""
+
+    number: int | None
+    """The release to show with what it changed; None: list all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +132,7 @@ class Cover:
 
 @dataclass(frozen=True, slots=True)
 class Show:
-    """A line magic without arguments: `%plan`, `%releases`, `%scripts`, `%routes` or `%help`."""
+    """A line magic without arguments: `%plan`, `%scripts`, `%routes` or `%help`."""
 
     name: str
     """With its percent sign."""
@@ -129,7 +146,7 @@ class Graph:
     """The script whose importers are asked for; None: all."""
 
 
-Command = UseApp | Call | Publish | Rollback | Report | Graph | Cover | Show
+Command = UseApp | Call | Publish | Rollback | Releases | Report | Graph | Cover | Show
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +252,8 @@ def _command(line: str) -> Command:
         return _report(rest)
     if name == "%rollback":
         return _rollback(rest)
+    if name == "%releases":
+        return Releases(_number(name, rest) if rest else None)
     if name == "%graph":
         return Graph(_only(name, _words(rest)) if rest else None)
     if rest:
@@ -243,7 +262,8 @@ def _command(line: str) -> Command:
 
 
 def _call(rest: str) -> Call:
-    parts = rest.split(None, 2)
+    release = re.match(r"--release(?:\s+(\S+))?(?:\s+|$)", rest)
+    parts = rest[release.end() if release else 0 :].split(None, 2)
     if len(parts) < 2:
         raise _usage("%call")
     method, target = parts[0].upper(), parts[1]
@@ -251,7 +271,8 @@ def _call(rest: str) -> Call:
         raise InvalidInput(f"{method[:40]!r} is not a method '%call' knows: use one of {', '.join(METHODS)}.")
     if not target.startswith("/"):
         raise InvalidInput(f"{target[:80]!r} is not a path: write it below the app, starting with '/'.")
-    return Call(method, target, _json_body(parts[2]) if len(parts) == 3 else None)
+    body = _json_body(parts[2]) if len(parts) == 3 else None
+    return Call(method, target, body, _number("%call", release[1] or "") if release else None)
 
 
 def _json_body(text: str) -> bytes:
@@ -263,17 +284,33 @@ def _json_body(text: str) -> bytes:
 
 
 def _publish(rest: str) -> Publish:
-    remove = re.match(r"--remove(?:\s+|$)", rest)
-    if remove:
-        rest = rest[remove.end() :]
-    if not rest:
-        return Publish("", remove is not None)
-    message = re.fullmatch(r"-m\s+(.+?)(\s+--remove)?", rest)
-    if message is None:
-        raise _usage("%publish")
-    text = message[1]
-    quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "\"'"
-    return Publish(text[1:-1] if quoted else text, remove is not None or message[2] is not None)
+    options = _options("%publish", rest, "-m", "--remove", "--force", "--reason")
+    return Publish(options.get("-m", ""), "--remove" in options, _force("%publish", options))
+
+
+def _options(magic: str, rest: str, *known: str) -> dict[str, str]:
+    """Return the options of a line: `-m` and `--reason` with their text, which may be quoted, the others with none."""
+    options: dict[str, str] = {}
+    while rest:
+        option = _OPTION.match(rest)
+        if option is None or option[1] not in known or option[1] in options:
+            raise _usage(magic)
+        rest, name, text = rest[option.end() :], option[1], ""
+        if name in ("-m", "--reason"):
+            value = _TEXT.match(rest)
+            if value is None:
+                raise _usage(magic)
+            rest, text = rest[value.end() :], value[0].strip()
+        options[name] = text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" else text
+    return options
+
+
+def _force(magic: str, options: dict[str, str]) -> str | None:
+    if "--force" not in options and "--reason" not in options:
+        return None
+    if "--force" not in options or not options.get("--reason"):
+        raise InvalidInput(f"'{magic} --force' needs a reason, which is kept: --force --reason \"TEXT\".")
+    return options["--reason"]
 
 
 def _report(rest: str) -> Report:
@@ -283,9 +320,15 @@ def _report(rest: str) -> Report:
 
 
 def _rollback(rest: str) -> Rollback:
-    if not re.fullmatch(r"[1-9][0-9]{0,8}", rest):
-        raise _usage("%rollback")
-    return Rollback(int(rest))
+    number, _, options = rest.partition(" ")
+    found = _options("%rollback", options.strip(), "--force", "--reason")
+    return Rollback(_number("%rollback", number), _force("%rollback", found))
+
+
+def _number(magic: str, text: str) -> int:
+    if not re.fullmatch(r"[1-9][0-9]{0,8}", text):
+        raise _usage(magic)
+    return int(text)
 
 
 def _words(text: str) -> list[str]:

@@ -78,9 +78,10 @@ MAGICS = (
     ),
     Magic(
         "%call",
-        "METHOD PATH [JSON]",
+        "[--release NUMBER] METHOD PATH [JSON]",
         "Send a request to the app, drafts included, and show the answer.",
-        "Nothing needs to be published for it. PATH may have a query. What follows it is the JSON body.",
+        "Nothing needs to be published for it. PATH may have a query. What follows it is the JSON body. "
+        "`--release 3` asks release 3 instead: its scripts, modules and routes, without drafts, on the data of today.",
         '%call POST /greetings {"name": "ada"}',
     ),
     Magic(
@@ -96,30 +97,35 @@ MAGICS = (
         "%plan",
         "",
         "Show what %publish would change, and what those changes reach.",
-        "Nothing is changed.",
+        "Nothing is changed. `+` is added, `~` changed, `-` removed, `>` requires what changes, `?` is a test that "
+        "will run, with the changed scripts it is known to reach. Below are the differences, entry by entry. After it, "
+        "`%publish` is refused when somebody else has published in between.",
         "%plan",
     ),
     Magic(
         "%publish",
-        "[-m MESSAGE] [--remove]",
+        "[-m MESSAGE] [--remove] [--force --reason TEXT]",
         "Run the tests, then make this session's cells live as a new release.",
         "The app then consists of exactly the module, endpoint and test cells run in this session. When that would "
         "take something away from the app, because its cell was deleted or not run, `%publish` refuses and names it; "
-        "`--remove` confirms. All or nothing: when a test fails, nothing changes.",
+        "`--remove` confirms. All or nothing: when a test fails, nothing changes. `--force` publishes all the same; "
+        "the release keeps the reason and what failed. When somebody else has published since this session's last "
+        "`%plan`, `%publish` or `%rollback`, it refuses and says what they changed: `%plan` shows how things stand.",
         '%publish -m "greet in capitals"',
     ),
     Magic(
         "%releases",
-        "",
-        "List the app's releases, newest first.",
-        "Every publish and every rollback makes one.",
-        "%releases",
+        "[NUMBER]",
+        "List the app's releases, newest first, or show one with what it changed.",
+        "Every publish and every rollback makes one. A release never changes.",
+        "%releases 2",
     ),
     Magic(
         "%rollback",
-        "NUMBER",
+        "NUMBER [--force --reason TEXT]",
         "Publish an earlier release again, as a new one.",
-        "The notebook's drafts stay as they are, in front of what is live.",
+        "The notebook's drafts stay as they are, in front of what is live. The release's tests run again; `--force` "
+        "rolls back although one fails.",
         "%rollback 1",
     ),
     Magic(
