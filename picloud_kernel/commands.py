@@ -10,6 +10,8 @@ from urllib.parse import quote
 from picloud.errors import Conflict
 from picloud.model.release import Manifest, Release
 from picloud.model.route import Route
+from picloud.model.script import Script
+from picloud.publishing.annotated import is_annotated
 from picloud.publishing.cells import Command, Graph, Publish, Releases, Report, Rollback, Show, UseApp
 from picloud.publishing.magics import help_text
 from picloud.publishing.publisher import Plan, Published, entries_of
@@ -158,8 +160,8 @@ class Commands:
     def _scripts(self) -> str:
         live, draft = self._live(), self._session.app.manifest()
         rows = states(
-            {(str(script.kind), script.name): script.version for script in live.scripts},
-            {(str(script.kind), script.name): script.version for script in draft.scripts},
+            {(_kind(script), script.name): script.version for script in live.scripts},
+            {(_kind(script), script.name): script.version for script in draft.scripts},
         )
         return (
             columns(rows)
@@ -174,6 +176,10 @@ class Commands:
             {(route.method, route.pattern): f"{route.script}, {route.auth}" for route in draft.routes},
         )
         return columns(rows) if rows else "No routes yet: begin a cell with '%%endpoint NAME METHOD PATH'."
+
+
+def _kind(script: Script) -> str:
+    return f"{script.kind}, annotated" if is_annotated(script) else str(script.kind)
 
 
 def _about(release: ReleaseInfo | Release) -> str:
@@ -199,9 +205,10 @@ def plan_text(plan: Plan) -> str:
     """Return a plan as `%plan` and `%publish` show it: + added, ~ changed, - removed, > affected."""
     if not plan.changes_anything:
         return "Nothing changes: what is live is what this notebook defines."
+    mark = dict.fromkeys(plan.annotated, " (annotated)")
     marked = [
-        *(f"  + {entry}" for entry in plan.added),
-        *(f"  ~ {entry}" for entry in plan.changed),
+        *(f"  + {entry}{mark.get(entry, '')}" for entry in plan.added),
+        *(f"  ~ {entry}{mark.get(entry, '')}" for entry in plan.changed),
         *(f"  - {entry}" for entry in plan.removed),
         *(f"  > {entry}, which requires what changes" for entry in plan.affected),
     ]

@@ -7,7 +7,7 @@ from typing import Any
 
 from picloud.errors import InvalidInput
 from picloud.lua.compiler import syntax_error
-from picloud.publishing.cells import EndpointCell, ModuleCell, ScratchCell, TestCell, parse_cell
+from picloud.publishing.cells import AnnotatedCell, EndpointCell, ModuleCell, ScratchCell, TestCell, parse_cell
 
 INDENT = "  "
 
@@ -34,6 +34,8 @@ def is_complete(code: str) -> dict[str, Any]:
     match cell:
         case ScratchCell(source):
             return _reply(_status(source, f"return {source}"), source)
+        case AnnotatedCell(source=source):
+            return _reply(_cell_status(source, code), source)
         case ModuleCell(script) | EndpointCell(script):
             return _reply(_cell_status(script.source, code), script.source)
         case TestCell(test):

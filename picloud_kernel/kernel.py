@@ -107,7 +107,7 @@ class PicloudKernel(IPythonKernel):
                 return reply
             with self._turn:
                 self._running = _Running.LUA
-                outcome = self._run_lua(cell, number, user_expressions or {})
+                outcome = self._run_lua(cell, number, cell_id, user_expressions or {})
         except PicloudError as error:
             outcome = self._fail(errors.report(error, self._runner.source_of))
         except KeyboardInterrupt:
@@ -120,11 +120,11 @@ class PicloudKernel(IPythonKernel):
         self._count(code, number, store_history and not silent)
         return {**outcome, "execution_count": number}
 
-    def _run_lua(self, cell: Cell, number: int, expressions: dict[str, str]) -> dict[str, Any]:
+    def _run_lua(self, cell: Cell, number: int, cell_id: str | None, expressions: dict[str, str]) -> dict[str, Any]:
         payload = []
         if isinstance(cell, HelpCell):
             payload.append({"source": "page", "data": self._help(cell), "start": 0})
-        elif (result := self._runner.run(cell, f"cell {number}")) is not None:
+        elif (result := self._runner.run(cell, f"cell {number}", cell_id)) is not None:
             self._publish("execute_result", result, execution_count=number)
         values = {name: self._evaluate(expression) for name, expression in expressions.items()}
         return {"status": "ok", "payload": payload, "user_expressions": values}

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from picloud.engine.interactive import TestResult
 from picloud.errors import TestsFailed
 from picloud.model.release import TestSource
+from picloud.publishing.annotated import annotated_endpoint
 from picloud.publishing.cells import (
+    AnnotatedCell,
     Call,
     Cell,
     Command,
@@ -33,6 +35,7 @@ class Runner:
         self._show = show
         self._sources: dict[str, str] = {}
         self._tests: dict[str, str] = {}
+        self._annotations: dict[tuple[str, str], AnnotatedCell] = {}
 
     def source_of(self, script: str) -> str | None:
         """Return the text of a script, test or scratch cell of this session.
@@ -42,8 +45,10 @@ class Runner:
         texts = {texts[script] for texts in (self._sources, self._tests) if script in texts}
         return texts.pop() if len(texts) == 1 else None
 
-    def run(self, cell: Cell, name: str) -> Bundle | None:
+    def run(self, cell: Cell, name: str, cell_id: str | None = None) -> Bundle | None:
         """Run the cell and return its value's display, if it has one; `name` is what tracebacks call a scratch cell.
+
+        `cell_id` tells a cell that runs again from another one with the same annotation; None: its text does.
 
         Raises any `PicloudError`.
         """
@@ -54,6 +59,8 @@ class Runner:
                 self._module(cell)
             case EndpointCell():
                 self._endpoint(cell)
+            case AnnotatedCell():
+                self._annotated(cell, cell_id)
             case TestCell():
                 self._test(cell)
             case CommandCell(commands):
@@ -82,6 +89,21 @@ class Runner:
         self._session.app.define(cell.script, (cell.route,))
         where = f"{cell.route.method} {cell.route.pattern}"
         self._show(Bundle({"text/plain": f"endpoint {cell.script.name}: draft, answers {where}"}))
+
+    def _annotated(self, cell: AnnotatedCell, cell_id: str | None) -> None:
+        """Define the endpoint that all cells of this annotation make together, in the order they came first."""
+        app_name = self._session.app_name
+        self._annotations[app_name, cell_id or cell.source] = cell
+        cells = [
+            found
+            for (owner, _), found in self._annotations.items()
+            if (owner, found.method, found.pattern) == (app_name, cell.method, cell.pattern)
+        ]
+        if all(found.is_response_info for found in cells):
+            where = f"{cell.method} {cell.pattern}"
+            self._show(Bundle({"text/plain": f"response info of {where}: waits for the cell '-- {where}'"}))
+        else:
+            self._endpoint(annotated_endpoint(cells))
 
     def _test(self, cell: TestCell) -> None:
         self._tests[cell.test.name] = cell.test.source

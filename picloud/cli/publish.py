@@ -140,6 +140,7 @@ def _plan_json(plan: Plan) -> dict[str, object]:
         **parts,
         "changes_anything": plan.changes_anything,
         "base": plan.base,
+        "annotated": list(plan.annotated),
         "tests": [{"name": test.name, "reaches": list(test.reaches)} for test in plan.tests],
         "changes": changes_json(plan.changes()),
     }
@@ -148,7 +149,9 @@ def _plan_json(plan: Plan) -> dict[str, object]:
 def _print_plan(plan: Plan) -> None:
     for name, sign in SIGNS.items():
         for entry in getattr(plan, name):
-            click.echo(f"{sign} {entry}{' (imports a changed part)' if name == 'affected' else ''}")
+            marks = " (imports a changed part)" if name == "affected" else ""
+            marks += " (annotated)" if entry in plan.annotated else ""
+            click.echo(f"{sign} {entry}{marks}")
     if not plan.changes_anything:
         click.echo("Nothing changes.")
 

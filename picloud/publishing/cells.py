@@ -18,6 +18,8 @@ _HELP = re.compile(r"\s*(?:\?{1,2}([%\w.:]+)|([%\w.:]+?)\?{1,2})\s*")
 _OPTION = re.compile(r"(-m|--reason|--remove|--force)(?:\s+|$)")
 _TEXT = re.compile(r"""(?:"[^"]*"|'[^']*')(?:\s+|$)|.+?(?=\s--(?:remove|force|reason)(?:\s|$)|$)\s*""")
 """Quoted, or all up to the next option."""
+_ANNOTATION = re.compile(rf"--[ \t]+(ResponseInfo[ \t]+)?({'|'.join(METHODS)})[ \t]+(/\S*)[ \t]*(?:\n|$)")
+"""With nothing after the path, so that a comment stays one."""
 _MAGIC_LINE = re.compile(r"(%%?[^\s%]*)[ \t]*(.*)")
 
 
@@ -57,6 +59,17 @@ class EndpointCell:
 
     script: Script
     route: Route
+
+
+@dataclass(frozen=True, slots=True)
+class AnnotatedCell:
+    """A cell that begins with `-- METHOD /path` or `-- ResponseInfo METHOD /path`, as Jupyter Kernel Gateway has it."""
+
+    method: str
+    pattern: str
+    is_response_info: bool
+    source: str
+    """All of it, the annotation included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +169,7 @@ class CommandCell:
     commands: tuple[Command, ...]
 
 
-Cell = ScratchCell | HelpCell | PythonCell | ModuleCell | EndpointCell | TestCell | CommandCell
+Cell = ScratchCell | HelpCell | PythonCell | ModuleCell | EndpointCell | AnnotatedCell | TestCell | CommandCell
 
 
 def parse_cell(source: str) -> Cell:
@@ -171,10 +184,19 @@ def parse_cell(source: str) -> Cell:
     lines = source.split("\n")
     first = next((number for number, line in enumerate(lines) if not _is_skipped(line)), None)
     if first is None or not lines[first].startswith("%"):
-        return ScratchCell(source)
+        return _annotated(source) or ScratchCell(source)
     if lines[first].startswith("%%"):
         return _cell_magic(lines[first], "\n".join(lines[first + 1 :]))
     return CommandCell(tuple(_command(line) for line in lines[first:] if not _is_skipped(line)))
+
+
+def _annotated(source: str) -> AnnotatedCell | None:
+    text = source.lstrip("\n")
+    found = _ANNOTATION.match(text)
+    if found is None:
+        return None
+    route = check_route(found[2], found[3], "")
+    return AnnotatedCell(route.method, route.pattern, found[1] is not None, text)
 
 
 def _is_skipped(line: str) -> bool:

@@ -214,6 +214,14 @@ the source as well, where there is one.
 `papermill notebook.ipynb out.ipynb -p name ada` sets parameters as global variables, in a cell of their own after the
 one tagged `parameters`; `pip install picloud[papermill]` brings papermill.
 
+A cell whose first line is `-- METHOD /path` and nothing else, as notebooks for Jupyter Kernel Gateway have it, is an
+endpoint too, called `METHOD` and the path's segments with blanks in between: `-- GET /users/:id` makes `GET users :id`.
+What it prints is the answer; when it prints nothing, what it returns is, as in an `%%endpoint`. `REQUEST` is JSON text
+with `body` (read as JSON or as form fields when its `content-type` says so), `args` (the query, a list of one value
+each), `path` (the parameters) and `headers`. A cell `-- ResponseInfo METHOD /path` prints a JSON object with `status`
+and `headers` of the answer. Several cells of one annotation are one script, in their order. Unlike there, every request
+starts afresh: what several cells share goes into a `%%module`.
+
 Before the first `%app`, scratch cells run in an app called `scratch`, which is never created; all other magics ask for
 an app.
 

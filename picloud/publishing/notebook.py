@@ -13,7 +13,17 @@ from picloud.errors import InvalidInput, InvalidNotebook
 from picloud.model.release import Manifest, TestSource
 from picloud.model.route import Route
 from picloud.model.script import Script
-from picloud.publishing.cells import Cell, CommandCell, EndpointCell, ModuleCell, TestCell, UseApp, parse_cell
+from picloud.publishing.annotated import annotated_endpoint
+from picloud.publishing.cells import (
+    AnnotatedCell,
+    Cell,
+    CommandCell,
+    EndpointCell,
+    ModuleCell,
+    TestCell,
+    UseApp,
+    parse_cell,
+)
 
 NOTEBOOK_MAX_BYTES = 32 * 1024 * 1024
 NBFORMAT_MAJOR = 4
@@ -115,6 +125,7 @@ def author(notebooks: Iterable[tuple[str | None, Mapping[str, Any]]]) -> Authore
     for name, notebook in notebooks:
         for place, cell in _cells(notebook, name):
             parts.add(place, cell)
+    parts.add_annotated()
     if not parts.scripts:
         raise InvalidNotebook("There is nothing to publish: begin a cell with '%%endpoint' or '%%module'.")
     return Authored(parts.manifest(), parts.app[1] if parts.app else None, parts.places)
@@ -127,6 +138,7 @@ class _Parts:
         self.scripts: dict[str, tuple[Place, Script]] = {}
         self.tests: dict[str, tuple[Place, TestSource]] = {}
         self.routes: dict[tuple[str, str], tuple[Place, Route]] = {}
+        self.annotated: dict[tuple[str, str], list[tuple[Place, AnnotatedCell]]] = {}
         self.app: tuple[Place, str] | None = None
 
     def add(self, place: Place, cell: Cell) -> None:
@@ -141,9 +153,21 @@ class _Parts:
             self._refuse_second(place, self.tests.get(cell.test.name), f"the test name {cell.test.name!r}")
             self.tests[cell.test.name] = (place, cell.test)
 
+        if isinstance(cell, AnnotatedCell):
+            self.annotated.setdefault((cell.method, cell.pattern), []).append((place, cell))
         for command in cell.commands if isinstance(cell, CommandCell) else ():
             if isinstance(command, UseApp):
                 self._use_app(place, command.name)
+
+    def add_annotated(self) -> None:
+        """Add the endpoints that annotated cells make together, once all cells are there."""
+        for found in self.annotated.values():
+            place = found[0][0]
+            try:
+                endpoint = annotated_endpoint([cell for _, cell in found])
+            except InvalidInput as error:
+                raise place.error(error.message) from error
+            self.add(place, endpoint)
 
     @property
     def places(self) -> dict[str, str]:

@@ -14,6 +14,7 @@ from picloud.model.route import check_route
 from picloud.model.script import LinkedScript, ScriptKind
 from picloud.modules.graph import ImportGraph
 from picloud.modules.source import Snapshot
+from picloud.publishing.annotated import is_annotated
 from picloud.publishing.diff import Change, changes
 from picloud.publishing.gate import Gate, Verdict
 from picloud.publishing.reach import PlannedTest, planned_tests
@@ -42,6 +43,8 @@ class Plan:
     """The tests that will run: all of the app as it would be."""
     base: int = 0
     """Number of the release that is live now; 0: none."""
+    annotated: tuple[str, ...] = ()
+    """The endpoints that annotated cells made, in the manner of Jupyter Kernel Gateway."""
     before: Manifest = field(default=Manifest(), repr=False)
     """What is live now."""
     after: Manifest = field(default=Manifest(), repr=False)
@@ -294,6 +297,7 @@ def make_plan(before: Manifest, after: Manifest, linked: dict[str, LinkedScript]
         unchanged=_sorted(old.keys() & new.keys() - changed),
         affected=_sorted(affected - added - changed),
         tests=planned_tests(graph, after, touched),
+        annotated=tuple(f"{script.kind} {script.name}" for script in after.scripts if is_annotated(script)),
         before=before,
         after=after,
     )

@@ -357,6 +357,7 @@ class PlanView(Model):
     affected: list[str] = Field(description="What imports a changed part.")
     changes_anything: bool
     base: int = Field(description="Number of the release that is live, 0 for none: for `base_release`.")
+    annotated: list[str] = Field(description="Endpoints made of annotated cells, as Jupyter Kernel Gateway has them.")
     tests: list[PlannedTestView]
     changes: list[ChangeView]
 
@@ -371,6 +372,7 @@ class PlanView(Model):
             affected=list(plan.affected),
             changes_anything=plan.changes_anything,
             base=plan.base,
+            annotated=list(plan.annotated),
             tests=[PlannedTestView(name=test.name, reaches=list(test.reaches)) for test in plan.tests],
             changes=[ChangeView.of(change) for change in plan.changes()],
         )
