@@ -95,10 +95,12 @@ class InvalidScript(InvalidInput):
 
     code = "invalid_script"
 
-    def __init__(self, name: str, diagnostics: tuple[Diagnostic, ...]) -> None:
+    def __init__(self, name: str, diagnostics: tuple[Diagnostic, ...], place: str | None = None) -> None:
+        """Take the script's name, what was found, and the notebook cell it comes from."""
         self.name = name
         self.diagnostics = diagnostics
-        super().__init__("\n".join(f"{name}:{diagnostic}" for diagnostic in diagnostics))
+        where = f"{place}, {name}" if place else name
+        super().__init__("\n".join(f"{where}:{diagnostic}" for diagnostic in diagnostics))
 
 
 class InvalidRoute(InvalidInput):

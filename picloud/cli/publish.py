@@ -101,7 +101,7 @@ def _label(path: Path) -> str:
 
 def _plan(app_name: str, authored: Authored, as_json: bool) -> None:
     with open_session() as platform:
-        plan = platform.publisher.plan(app_name, authored.manifest)
+        plan = platform.publisher.plan(app_name, authored.manifest, places=authored.places)
     if as_json:
         print_json(_plan_json(plan))
     else:

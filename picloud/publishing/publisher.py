@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from picloud.engine.testing import TestResult
 from picloud.engine.validator import check_script, check_source
-from picloud.errors import Conflict, InvalidInput, NotFound
+from picloud.errors import Conflict, InvalidInput, InvalidScript, NotFound
 from picloud.model.app import App, AppId, check_app_name, unpublished
 from picloud.model.release import Forced, Manifest, Release
 from picloud.model.route import check_route
@@ -110,9 +110,9 @@ class Publisher:
         linked = {script.name: LinkedScript(script, imports_of(script.source)) for script in live.scripts}
         return ImportGraph.of(linked, live.routes, live.tests)
 
-    def plan(self, app_name: str, manifest: Manifest) -> Plan:
+    def plan(self, app_name: str, manifest: Manifest, *, places: Mapping[str, str] | None = None) -> Plan:
         """Return what publishing would do; raises `InvalidInput` as `publish` does. A missing app counts as empty."""
-        linked = _validate(check_app_name(app_name), manifest)
+        linked = _validate_placed(check_app_name(app_name), manifest, places or {})
         return _plan(self._read(app_name), manifest, linked)
 
     def publish(
@@ -165,7 +165,7 @@ class Publisher:
         self, app_name: str, live: _Live, manifest: Manifest, origin: _Origin, *, create: bool = False
     ) -> Published:
         """Publish onto the revision that was read; `create` makes an app that is not there."""
-        linked = _validate(app_name, manifest)
+        linked = _validate_placed(app_name, manifest, origin.places)
         for text in (origin.author, origin.message, origin.notebook or ""):
             _check_storable(text)
         reason = None if origin.force is None else _check_reason(origin.force)
@@ -322,6 +322,16 @@ def _check_storable(text: str) -> None:
     """Raise `InvalidInput` for text that PostgreSQL cannot hold."""
     if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
         raise InvalidInput(f"{text[:80]!a} holds a NUL character or half of a surrogate pair; leave it out.")
+
+
+def _validate_placed(app_name: str, manifest: Manifest, places: Mapping[str, str]) -> dict[str, LinkedScript]:
+    """Return what `_validate` does; its error about a script says which cell that is, when it is known."""
+    try:
+        return _validate(app_name, manifest)
+    except InvalidScript as error:
+        entries = (error.name, f"module {error.name}", f"endpoint {error.name}")
+        place = next((places[entry] for entry in entries if entry in places), None)
+        raise InvalidScript(error.name, error.diagnostics, place) from error
 
 
 def _validate(app_name: str, manifest: Manifest) -> dict[str, LinkedScript]:

@@ -55,7 +55,8 @@ def create_release(call: Call, body: ReleaseBody) -> PublishedView:
 
 def plan_release(call: Call, body: PlanBody) -> PlanView:
     """Tell what publishing would change, and change nothing."""
-    return PlanView.of(call.services.publisher.plan(call.app().name, body.to_publish().manifest))
+    app, authored = call.app(), body.to_publish()
+    return PlanView.of(call.services.publisher.plan(app.name, authored.manifest, places=authored.places))
 
 
 def get_difference(call: Call) -> DifferenceView:

@@ -91,7 +91,9 @@ def test_publish_takes_the_app_the_notebook_names(picloud: Picloud, notebook: No
     ("cell", "said"),
     [
         ("%%endpoint x GET nowhere\nreturn 1", "cell 1"),
-        ("%%endpoint x GET /x\nreturn = 1", "x:"),
+        ("%%endpoint x GET /x\nreturn = 1", "cell 1, x:1:"),
+        ("%%module x\nprint(1)", "cell 1, x:1:"),
+        ("%%module m\nreturn {}\n%%test t\nx =", "cell 1, m:2:"),
         ("%%nonsense", "cell 1"),
     ],
 )
