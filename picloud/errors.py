@@ -20,6 +20,7 @@ The first branch says whose fault it is, the class says what happened, `code` is
     ├── ScriptError                     a script failed; carries its traceback
     │   ├── ScriptSyntaxError           script_syntax_error
     │   ├── ScriptRuntimeError          script_runtime_error
+    │   │   └── ExpectationFailed       expectation_failed
     │   ├── InvalidResponse             invalid_response
     │   ├── ModuleNotFound              module_not_found
     │   ├── InvalidModule               invalid_module
@@ -46,7 +47,7 @@ in `__cause__`, which is logged and not shown.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class PicloudError(Exception):
@@ -232,6 +233,16 @@ class ScriptRuntimeError(ScriptError):
     """The script raised an error."""
 
     code = "script_runtime_error"
+
+
+class ExpectationFailed(ScriptRuntimeError):
+    """A test's expectation does not hold; `details` is JSON that `picloud.model.expectation` reads."""
+
+    code = "expectation_failed"
+
+    def __init__(self, message: str | None = None, *, details: str = "", **where: Any) -> None:
+        self.details = details
+        super().__init__(message, **where)
 
 
 class InvalidResponse(ScriptError):

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-import html
+import base64
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 from picloud.engine.interactive import Echo
 from picloud.model.http import Response
+from picloud.model.value import Table
 from picloud.publishing.diff import Change
+from picloud_kernel.markup import escaped, tag
+from picloud_kernel.values import value_markup
 
-TABLE_ROWS_MAX = 1000
-TABLE_COLUMNS_MAX = 50
 BODY_SHOWN_MAX_BYTES = 64 * 1024
-EXACT_INTEGER_MAX = 2**53
-"""Browsers read JSON numbers as doubles: integers beyond this would be shown wrong."""
+PREVIEW_MAX_BYTES = 256 * 1024
+"""Of a page or a picture, which a notebook keeps."""
+PICTURES: Final = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
+
+_PAGE_POLICY: Final = (
+    '<!doctype html><meta http-equiv="Content-Security-Policy" '
+    "content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">"
+)
+"""What a page may load where a notebook shows it: nothing from elsewhere, so that a look at it tells nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,49 +45,46 @@ def text(content: str) -> Bundle:
 def echo_bundle(echoes: Sequence[Echo]) -> Bundle | None:
     """Return what a cell's last expression shows; None when it has no value.
 
-    A single table becomes a JSON tree, or an HTML table when it is a list of flat records; several values are text.
+    Tables are trees, or tables of HTML when they are lists of flat records; other values are text.
     """
     if not echoes:
         return None
     plain = "\n".join(echo.text for echo in echoes)
-    if len(echoes) > 1 or echoes[0].json is None or echoes[0].type != "table":
+    values = [echo.value for echo in echoes]
+    if not any(isinstance(value, Table) and (value.items or value.fields) for value in values):
         return text(plain)
-    value = json.loads(echoes[0].json)
-    table = _table(value)
-    if table is not None:
-        return Bundle({"text/plain": plain, "text/html": table})
-    if not _is_exact(value):
-        return text(plain)
-    return Bundle({"text/plain": plain, "application/json": value}, {"application/json": {"expanded": True}})
+    shown = [
+        value_markup(value) if isinstance(value, Table) else tag("div", escaped(echo.text), "code pre")
+        for echo, value in zip(echoes, values, strict=True)
+    ]
+    return Bundle({"text/plain": plain, "text/html": tag("div", "".join(shown), "block")})
 
 
 def response_bundle(response: Response) -> Bundle:
-    """Return an answer to `%call`: status, headers, and the body, JSON indented."""
+    """Return an answer to `%call`: status, headers, and the body, JSON indented, pages and pictures as they look."""
     status = f"{response.status} {_phrase(response.status)}".rstrip()
     headers = [f"{name}: {value}" for name, value in response.headers]
     body = _body_text(response)
     plain = "\n".join([status, *headers]) + (f"\n\n{body}" if body else "")
-    color = "green" if response.status < 300 else "orange" if response.status < 400 else "red"
-    rows = "".join(f"<div>{html.escape(header)}</div>" for header in headers)
-    shown = f'<pre style="margin: 0.6em 0 0; padding: 0">{html.escape(body)}</pre>' if body else ""
-    rich = (
-        '<div style="padding: 0.2em 0.6em">'
-        f'<div style="color: var(--md-{color}-700, {color}); font-weight: 600">{html.escape(status)}</div>'
-        f'<div style="font-size: smaller; opacity: 0.75">{rows}</div>{shown}</div>'
-    )
-    return Bundle({"text/plain": plain, "text/html": rich})
+    style = "status-good" if response.status < 300 else "status-moved" if response.status < 400 else "status-bad"
+    parts = [
+        tag("div", escaped(status), style),
+        tag("div", "".join(tag("div", escaped(header)) for header in headers), "note"),
+        _preview(response) or (tag("pre", escaped(body), "pre") if body else ""),
+    ]
+    return Bundle({"text/plain": plain, "text/html": tag("div", "".join(parts), "block")})
 
 
 def changes_bundle(head: str, changes: Sequence[Change]) -> Bundle:
     """Return a text and what changes, entry by entry: as unified diffs, in HTML folded away and coloured."""
-    plain, rich = [head], [f"<pre>{html.escape(head)}</pre>"]
+    plain, rich = [head], [f"<pre>{escaped(head)}</pre>"]
     for change in changes:
         more = [f"... {change.left_out} more lines"] if change.left_out else []
         plain.append("\n".join([change.entry, *change.lines, *more]))
         lines = "\n".join(map(_diff_line, (*change.lines, *more)))
         added, removed = (sum(line.startswith(sign) for line in change.lines) for sign in "+-")
         rich.append(
-            f"<details><summary>{html.escape(change.entry)} "
+            f"<details><summary>{escaped(change.entry)} "
             f'<span style="opacity: 0.75">+{added} -{removed}</span></summary><pre>{lines}</pre></details>'
         )
     return Bundle({"text/plain": "\n\n".join(plain), "text/html": "".join(rich)})
@@ -87,8 +92,8 @@ def changes_bundle(head: str, changes: Sequence[Change]) -> Bundle:
 
 def _diff_line(line: str) -> str:
     color = {"+": "green", "-": "red", "@": "blue"}.get(line[:1])
-    escaped = html.escape(line)
-    return f'<span style="color: var(--md-{color}-700, {color})">{escaped}</span>' if color else escaped
+    shown = escaped(line)
+    return f'<span style="color: var(--md-{color}-700, {color})">{shown}</span>' if color else shown
 
 
 def columns(rows: Iterable[Sequence[str]], *, indent: str = "") -> str:
@@ -106,6 +111,10 @@ def _phrase(status: int) -> str:
         return ""
 
 
+def _kind(response: Response) -> str:
+    return dict(response.headers).get("content-type", "").partition(";")[0].strip().lower()
+
+
 def _body_text(response: Response) -> str:
     if len(response.body) > BODY_SHOWN_MAX_BYTES:
         return f"({len(response.body)} bytes, too many to show here)"
@@ -113,7 +122,7 @@ def _body_text(response: Response) -> str:
         body = response.body.decode()
     except UnicodeDecodeError:
         return f"({len(response.body)} bytes of binary data)"
-    if "json" in dict(response.headers).get("content-type", ""):
+    if "json" in _kind(response):
         try:
             return json.dumps(json.loads(body), indent=2, ensure_ascii=False)
         except (ValueError, RecursionError):
@@ -121,32 +130,16 @@ def _body_text(response: Response) -> str:
     return body
 
 
-def _table(value: object) -> str | None:
-    """Return a list of flat records as an HTML table, None when it is something else or too large for one."""
-    if not isinstance(value, list) or not 0 < len(value) <= TABLE_ROWS_MAX:
+def _preview(response: Response) -> str | None:
+    """Return a picture, or a page with its source; its scripts do not run and nothing of it reaches the notebook."""
+    kind = _kind(response)
+    if not response.body or len(response.body) > PREVIEW_MAX_BYTES:
         return None
-    names: dict[str, None] = {}
-    for record in value:
-        if not isinstance(record, dict) or not record or any(isinstance(item, dict | list) for item in record.values()):
-            return None
-        names.update(dict.fromkeys(record))
-    if len(names) > TABLE_COLUMNS_MAX:
+    if kind in PICTURES:
+        source = f"data:{kind};base64,{base64.b64encode(response.body).decode()}"
+        return tag("img", "", "picture", src=source, alt=f"A picture of {len(response.body)} bytes")
+    if kind != "text/html":
         return None
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in names)
-    body = "".join(f"<tr>{''.join(_cell(record, name) for name in names)}</tr>" for record in value)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-
-
-def _cell(record: dict[str, Any], name: str) -> str:
-    if name not in record:
-        return "<td></td>"
-    value = record[name]
-    return f"<td>{html.escape(value if isinstance(value, str) else json.dumps(value))}</td>"
-
-
-def _is_exact(value: object) -> bool:
-    if isinstance(value, dict):
-        return all(map(_is_exact, value.values()))
-    if isinstance(value, list):
-        return all(map(_is_exact, value))
-    return not isinstance(value, int) or abs(value) <= EXACT_INTEGER_MAX
+    page = _PAGE_POLICY + response.body.decode("utf-8", "replace")
+    source = tag("details", tag("summary", "source") + tag("pre", escaped(_body_text(response)), "pre"), "note")
+    return tag("iframe", "", "frame", sandbox="", srcdoc=page, title="The page", loading="lazy") + source

@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from picloud.errors import InvalidScript, PicloudError, ScriptError, TestsFailed
-
-CONTEXT_LINES = 2
-DIAGNOSTICS_SHOWN_MAX = 10
+from picloud.engine.explain import Explanation, Place, excerpt
+from picloud.engine.log import one_line
+from picloud.errors import PicloudError, ScriptError, TestsFailed
 
 _RED = "\x1b[31m"
+_CYAN = "\x1b[36m"
 _BOLD = "\x1b[1m"
 _RESET = "\x1b[0m"
-
-SourceOf = Callable[[str], str | None]
-"""The text of a script of this session by its name; None when the session does not have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +26,11 @@ class Report:
     """Lines with ANSI colors; all that front ends show."""
 
 
-def report(error: PicloudError, source_of: SourceOf) -> Report:
+def report(error: PicloudError, explain: Callable[[PicloudError], Explanation]) -> Report:
     """Return what to show of an error a cell ended with."""
-    lines = [f"{_RED}{error.code}{_RESET}: {error.message}"]
-    cause = _script_error(error)
-    if isinstance(error, InvalidScript):
-        for diagnostic in error.diagnostics[:DIAGNOSTICS_SHOWN_MAX]:
-            lines += ["", *_excerpt(error.name, diagnostic.line, source_of)]
-    elif cause is not None:
-        lines += _script_lines(cause, source_of)
+    known = explain(_cause(error))
+    first, *rest = (one_line(line) for line in error.message.split("\n"))
+    lines = [f"{_RED}{error.code}{_RESET}: {first}", *rest, *_details(known)]
     return Report(error.code, error.message, tuple(lines))
 
 
@@ -49,37 +42,33 @@ def internal_report() -> Report:
     return Report("internal_error", message, (f"{_RED}internal_error{_RESET}: {message}",))
 
 
-def _script_error(error: PicloudError) -> ScriptError | None:
-    if isinstance(error, ScriptError):
-        return error
+def _cause(error: PicloudError) -> PicloudError:
+    """Return the script's error that a failed test is about, or the error itself."""
     if isinstance(error, TestsFailed) and isinstance(error.__cause__, ScriptError):
         return error.__cause__
-    return None
+    return error
 
 
-def _script_lines(error: ScriptError, source_of: SourceOf) -> list[str]:
+def _details(known: Explanation) -> list[str]:
+    """Return the rest of an explanation; where a test's values differ is shown above the error already."""
     lines = []
-    if error.script is not None and error.line is not None:
-        lines += ["", *_excerpt(error.script, error.line, source_of)]
-    if error.traceback:
-        lines += ["", *(f"  {frame}" for frame in error.traceback)]
+    for place in known.places:
+        lines += ["", *_place(place)]
+    if known.frames:
+        lines += ["", *(f"  {frame}" for frame in known.frames)]
+    if known.hint:
+        lines += ["", f"{_CYAN}Hint:{_RESET} {known.hint}"]
     return lines
 
 
-def _excerpt(script: str, line: int, source_of: SourceOf) -> list[str]:
-    """Return `script, line N` and the source around the line, the line itself marked."""
-    where = f"{_BOLD}{script}, line {line}{_RESET}"
-    source = (source_of(script) or "").split("\n")
-    if not 0 < line <= len(source):
-        return [where]
-    first, last = max(1, line - CONTEXT_LINES), min(len(source), line + CONTEXT_LINES)
-    width = len(str(last))
-    return [
-        where,
-        *(
-            f"{_RED}-->{_RESET} {number:>{width}} | {source[number - 1]}"
-            if number == line
-            else f"    {number:>{width}} | {source[number - 1]}".rstrip()
-            for number in range(first, last + 1)
-        ),
-    ]
+def _place(place: Place) -> list[str]:
+    lines = [f"{_BOLD}{place.title}{_RESET}"]
+    for mark, content in excerpt(place):
+        if mark.strip():
+            lines.append(f"{_RED}{mark}{_RESET} {content}".rstrip())
+        elif content.endswith("^"):
+            gutter, _, carets = content.partition("|")
+            lines.append(f"{mark} {gutter}|{_RED}{carets}{_RESET}")
+        else:
+            lines.append(f"{mark} {content}".rstrip())
+    return lines

@@ -109,9 +109,9 @@ class PicloudKernel(IPythonKernel):
                 self._running = _Running.LUA
                 outcome = self._run_lua(cell, number, cell_id, user_expressions or {})
         except PicloudError as error:
-            outcome = self._fail(errors.report(error, self._runner.source_of))
+            outcome = self._fail(errors.report(error, self._runner.explain))
         except KeyboardInterrupt:
-            outcome = self._fail(errors.report(RunInterrupted(), self._runner.source_of))
+            outcome = self._fail(errors.report(RunInterrupted(), self._runner.explain))
         except Exception:
             self.log.exception("cell failed inside PiCloud")
             outcome = self._fail(errors.internal_report())
@@ -133,7 +133,7 @@ class PicloudKernel(IPythonKernel):
         try:
             bundle = self._runner.evaluate(expression)
         except PicloudError as error:
-            return {"status": "error", **_error_content(errors.report(error, self._runner.source_of))}
+            return {"status": "error", **_error_content(errors.report(error, self._runner.explain))}
         return {"status": "ok", "data": bundle.data, "metadata": bundle.metadata}
 
     def _help(self, cell: HelpCell) -> dict[str, str]:

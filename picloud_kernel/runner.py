@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from picloud.engine.interactive import TestResult
-from picloud.errors import TestsFailed
+from picloud.engine.explain import Explanation, explain
+from picloud.engine.testing import TestResult
+from picloud.errors import NotFound, PicloudError, ScriptError, TestsFailed
+from picloud.model.http import Response
 from picloud.model.release import TestSource
 from picloud.publishing.annotated import annotated_endpoint
 from picloud.publishing.cells import (
@@ -17,13 +19,20 @@ from picloud.publishing.cells import (
     Cover,
     EndpointCell,
     ModuleCell,
+    RunTests,
     ScratchCell,
     TestCell,
 )
+from picloud.syntax.caret import names_in
+from picloud.web.problems import Audience, answer_to
 from picloud_kernel.commands import Commands
 from picloud_kernel.coverage import coverage_bundle
 from picloud_kernel.display import Bundle, echo_bundle, response_bundle, text
+from picloud_kernel.results import failed_bundle, passed_bundle, results_bundle
 from picloud_kernel.session import Session
+
+REQUEST_ID_SHOWN = "..."
+"""In place of a request's id, so that a notebook's outputs are the same at every run."""
 
 
 class Runner:
@@ -33,7 +42,9 @@ class Runner:
         self._session = session
         self._commands = commands
         self._show = show
-        self._sources: dict[str, str] = {}
+        self._scratches: dict[str, str] = {}
+        self._modules: dict[str, str] = {}
+        self._endpoints: dict[str, str] = {}
         self._tests: dict[str, str] = {}
         self._annotations: dict[tuple[str, str], AnnotatedCell] = {}
 
@@ -42,7 +53,8 @@ class Runner:
 
         None for others, and for a name that a script and a test share: an error names it without saying which.
         """
-        texts = {texts[script] for texts in (self._sources, self._tests) if script in texts}
+        kinds = (self._scratches, self._modules, self._endpoints, self._tests)
+        texts = {texts[script] for texts in kinds if script in texts}
         return texts.pop() if len(texts) == 1 else None
 
     def run(self, cell: Cell, name: str, cell_id: str | None = None) -> Bundle | None:
@@ -73,22 +85,38 @@ class Runner:
         values = self._session.scratch.run(f"return ({expression}\n)", name="expression")
         return echo_bundle(values) or text("nil")
 
+    def explain(self, error: PicloudError) -> Explanation:
+        """Say where an error is and what to do about it, with the scripts and names of this session at hand."""
+        variables = {name for source in self._scratches.values() for name in names_in(source)[0]}
+        return explain(error, self.source_of, modules=self._modules, variables=variables)
+
+    def _command(self, command: Command) -> None:
+        match command:
+            case Call():
+                self._call(command)
+            case RunTests(wanted):
+                self._run_tests(wanted)
+            case Cover():
+                self._cover()
+            case _:
+                self._show(self._commands.run(command))
+
     def _scratch(self, source: str, name: str) -> Bundle | None:
         if not source.strip():
             return None
-        self._sources[name] = source
+        self._scratches[name] = source
         return echo_bundle(self._session.scratch.run(source, name=name))
 
     def _module(self, cell: ModuleCell) -> None:
-        self._sources[cell.script.name] = cell.script.source
+        self._modules[cell.script.name] = cell.script.source
         self._session.app.define(cell.script)
-        self._show(Bundle({"text/plain": f"module {cell.script.name}: draft"}))
+        self._show(text(f"module {cell.script.name}: draft"))
 
     def _endpoint(self, cell: EndpointCell) -> None:
-        self._sources[cell.script.name] = cell.script.source
+        self._endpoints[cell.script.name] = cell.script.source
         self._session.app.define(cell.script, (cell.route,))
         where = f"{cell.route.method} {cell.route.pattern}"
-        self._show(Bundle({"text/plain": f"endpoint {cell.script.name}: draft, answers {where}"}))
+        self._show(text(f"endpoint {cell.script.name}: draft, answers {where}"))
 
     def _annotated(self, cell: AnnotatedCell, cell_id: str | None) -> None:
         """Define the endpoint that all cells of this annotation make together, in the order they came first."""
@@ -112,51 +140,63 @@ class Runner:
             self._covered_test(cell.test)
             return
         result = self._session.app.test(cell.test)
+        self._show_result(result)
         require_passed(result)
-        self._show(text(result_line(result)))
+
+    def _show_result(self, result: TestResult) -> None:
+        shown = passed_bundle(result) if result.passed else failed_bundle(result)
+        if shown is not None:
+            self._show(shown)
 
     def _covered_test(self, test: TestSource) -> None:
         coverage = self._session.app.cover((test,))
-        self._show(text(result_line(coverage.results[0])))
+        self._show_result(coverage.results[0])
         self._show(coverage_bundle([script for script in coverage.scripts if script.loaded]))
         require_passed(coverage.results[0])
-
-    def _command(self, command: Command) -> None:
-        match command:
-            case Call():
-                self._show(self._call(command))
-            case Cover():
-                self._cover()
-            case _:
-                self._show(self._commands.run(command))
 
     def _cover(self) -> None:
         """Run all tests; a failed one fails the cell once everything is shown."""
         app = self._session.app
         coverage = app.cover(app.manifest().tests)
-        lines = [result_line(result) for result in coverage.results]
-        self._show(text("\n".join(lines) or "No tests yet: begin a cell with '%%test NAME'."))
+        if coverage.results:
+            self._show(results_bundle([(result, self._explained(result)) for result in coverage.results]))
+        else:
+            self._show(text("No tests yet: begin a cell with '%%test NAME'."))
         self._show(coverage_bundle(coverage.scripts, annotated=True))
         for result in coverage.results:
             require_passed(result)
 
-    def _call(self, call: Call) -> Bundle:
+    def _run_tests(self, wanted: str) -> None:
+        tests = [test for test in self._session.app.manifest().tests if wanted.lower() in test.name.lower()]
+        if not tests:
+            raise NotFound(
+                f"No test of this session has {wanted!r} in its name."
+                if wanted
+                else "This session has no tests yet: begin a cell with '%%test NAME'."
+            )
+        results = [self._session.app.test(test) for test in tests]
+        self._show(results_bundle([(result, self._explained(result)) for result in results]))
+        failed = [result.name for result in results if not result.passed]
+        if failed:
+            raise TestsFailed(f"{len(failed)} of {len(results)} tests failed: {', '.join(failed)}")
+
+    def _explained(self, result: TestResult) -> Explanation | None:
+        return None if result.error is None else self.explain(result.error)
+
+    def _call(self, call: Call) -> None:
+        """Show an answer; when the script fails, what callers would get, and then the error itself."""
         headers = {} if call.body is None else {"content-type": "application/json"}
         app = self._session.app if call.release is None else self._session.released(call.release)
-        response = app.call(call.method, call.target, body=call.body or b"", headers=headers)
-        return response_bundle(response)
-
-
-def result_line(result: TestResult) -> str:
-    """Say how a test went."""
-    if not result.passed:
-        why = result.error.message if result.error is not None else "it did not pass"
-        return f"test {result.name} failed: {why}"
-    assertions = "1 assertion" if result.assertions == 1 else f"{result.assertions} assertions"
-    return f"test {result.name}: passed, {assertions}"
+        try:
+            response = app.call(call.method, call.target, body=call.body or b"", headers=headers)
+        except ScriptError as error:
+            problem = answer_to(error, REQUEST_ID_SHOWN, Audience.CALLER)
+            self._show(response_bundle(Response(problem.status, problem.headers, problem.body)))
+            raise
+        self._show(response_bundle(response))
 
 
 def require_passed(result: TestResult) -> None:
     """Raise `TestsFailed` for a test that did not pass."""
-    if not result.passed:
-        raise TestsFailed(result_line(result)) from result.error
+    if result.error is not None:
+        raise TestsFailed(f"test {result.name} failed: {result.error.message}") from result.error

@@ -64,7 +64,7 @@ class CoveringExecutor(Executor):
 
     def __init__(self, executor: Executor) -> None:
         super().__init__(executor.limits, executor._data)
-        self._running, self._lock = executor._running, executor._lock
+        self._states, self._runs, self._lock = executor._states, executor._runs, executor._lock
         self._name = new_name()
         self._counted: dict[bytes, tuple[int, str]] = {}
         self._passed: set[int] = set()
@@ -72,11 +72,11 @@ class CoveringExecutor(Executor):
 
     def test(
         self, app: App, script: LinkedScript, source: ScriptSource, call: Callable[..., tuple[Scalar, ...]],
-        *, write: Write | None = None, observe: Observe | None = None,
+        *, timeout_s: float | None = None, write: Write | None = None, observe: Observe | None = None,
     ) -> int:  # fmt: skip
         """Run one test as `Executor` does; lines of the test itself do not count."""
         self._test = script
-        return super().test(app, script, source, call, write=write, observe=observe)
+        return super().test(app, script, source, call, timeout_s=timeout_s, write=write, observe=observe)
 
     def coverage_of(self, linked: LinkedScript) -> ScriptCoverage:
         """Return what the runs so far reached of this version of a script."""
@@ -91,7 +91,7 @@ class CoveringExecutor(Executor):
     @contextmanager
     def _borrow(self, _app_id: AppId) -> Iterator[LuaState]:
         state = CountingState(self.limits, library(), self._name)
-        with self._tracked(state):
+        with self._tracked(self._states, state):
             try:
                 yield state
             finally:

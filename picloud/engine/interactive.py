@@ -19,6 +19,7 @@ from picloud.model.http import Response
 from picloud.model.release import Manifest, TestSource
 from picloud.model.route import Route
 from picloud.model.script import LinkedScript, Script
+from picloud.model.value import Value, plain, read_value
 from picloud.modules.graph import ImportGraph
 from picloud.modules.source import DraftOverlay, Snapshot
 from picloud.syntax.echo import with_echo
@@ -32,10 +33,12 @@ class Echo:
 
     type: str
     """Lua's name of the type."""
-    text: str
-    """Readable; tables as an indented tree."""
-    json: str | None
-    """The table as JSON, None when it has none."""
+    value: Value
+
+    @property
+    def text(self) -> str:
+        """Readable; a table as an indented tree."""
+        return plain(self.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +121,9 @@ class Interactive:
             self._state = self._executor.new_state()
         values: list[Echo] = []
 
-        def echo(kind: bytes, text: bytes, json: bytes) -> tuple[Scalar, ...]:
+        def echo(kind: bytes, shown: bytes) -> tuple[Scalar, ...]:
             if kind != b"nil":
-                values.append(Echo(_text(kind), _text(text), _text(json) or None))
+                values.append(Echo(_text(kind), read_value(_text(shown))))
             return ()
 
         text = with_echo(source, lambda candidate: syntax_error(candidate) is None)

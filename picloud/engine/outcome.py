@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Any, Final
 
 from picloud.errors import (
     CallLimitExceeded,
     CpuLimitExceeded,
+    ExpectationFailed,
     ImportCycle,
     ImportTooDeep,
     InvalidInput,
@@ -40,6 +42,12 @@ _ERRORS: dict[str, type[ScriptError]] = {
 }
 
 
+_PLACE = re.compile(r"(?P<script>[^\n]+?):(?P<line>\d+): ")
+"""What Lua writes in front of its messages."""
+_SHORT_NAME_BYTES: Final = 59
+"""How much of a script's name it writes there."""
+
+
 def response_of(values: tuple[Any, ...]) -> Response:
     """Read the scalars of an endpoint's answer; raise `InvalidResponse` for headers that are not text."""
     _, status, kind, body, lines = values
@@ -55,20 +63,26 @@ def response_of(values: tuple[Any, ...]) -> Response:
 
 
 def error_of(outcome: Outcome, *, script: str, limits: Limits) -> PicloudError:
-    """Return the error of a run that ended with ("error", code, message, script, line, traceback).
+    """Return the error of a run that ended with ("error", code, message, script, line, traceback, extra or nothing).
 
     When Lua let the error of a failed host call through, that is the run's error.
     """
-    _, raw_code, raw_message, raw_script, line, raw_traceback = outcome.values
+    _, raw_code, raw_message, raw_script, line, raw_traceback, *extra = outcome.values
     code, message = _text(raw_code), _text(raw_message)
+    at, line = _text(raw_script) or script, int(line)
+    if placed := _PLACE.match(message):
+        if code == "syntax":  # which has no frame of its own
+            at, line = placed["script"], int(placed["line"])
+        if _is_place(placed, at, line):
+            message = message[placed.end() :]
     failure = outcome.failure
     if failure is not None and code == failure.code and isinstance(failure, PlatformError):
         return failure
     if code == "bad_body":
         return InvalidInput(message[:1].upper() + message[1:] + ".")
     where: dict[str, Any] = {
-        "script": _text(raw_script) or script,
-        "line": int(line) or None,
+        "script": at,
+        "line": line or None,
         "traceback": tuple(_text(raw_traceback).splitlines()),
     }
     if code == "limit":
@@ -76,7 +90,15 @@ def error_of(outcome: Outcome, *, script: str, limits: Limits) -> PicloudError:
     if code == "memory":
         mib = limits.state.memory_bytes // 2**20
         return MemoryLimitExceeded(f"The run needed more than {mib} MiB of memory and was stopped.", **where)
+    if code == ExpectationFailed.code:
+        return ExpectationFailed(message, details=_text(extra[0]), **where)
     return _ERRORS.get(code, ScriptRuntimeError)(message, **where)
+
+
+def _is_place(placed: re.Match[str], script: str, line: int) -> bool:
+    """Tell whether a message begins with the place that the error has anyway."""
+    short = script.encode()[:_SHORT_NAME_BYTES].decode("utf-8", "replace")
+    return placed["script"] in (script, short) and int(placed["line"]) == line
 
 
 def _stopped(trip: Trip | None, limits: Limits, where: dict[str, Any]) -> ScriptError:

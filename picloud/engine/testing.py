@@ -16,15 +16,18 @@ from picloud.engine.router import Router
 from picloud.engine.validator import check_source
 from picloud.errors import (
     CallerError,
+    ExpectationFailed,
     InvalidInput,
     MethodNotAllowed,
     NotFound,
+    PicloudError,
     PlatformError,
     RunInterrupted,
     ScriptError,
 )
 from picloud.lua.state import Scalar
 from picloud.model.app import App
+from picloud.model.expectation import Expectation, read_expectation
 from picloud.model.http import Request, Response
 from picloud.model.release import TestSource
 from picloud.model.route import Route
@@ -42,9 +45,19 @@ class TestResult:
     name: str
     passed: bool
     assertions: int
-    """How many it made, 0 when it failed."""
+    """How many held; 0 when it ended with an error of another kind."""
     error: ScriptError | None
     duration_ms: float
+
+    @property
+    def expectation(self) -> Expectation | None:
+        """The expectation that failed and ended the test, when that is why."""
+        return expectation_of(self.error)
+
+
+def expectation_of(error: PicloudError | None) -> Expectation | None:
+    """Return the expectation an error tells of, None for other errors."""
+    return read_expectation(error.details) if isinstance(error, ExpectationFailed) and error.details else None
 
 
 def call_endpoint(
@@ -105,7 +118,8 @@ def run_test(
     except RunInterrupted:  # it has not failed, and nothing goes on after it
         raise
     except ScriptError as failure:
-        error = failure
+        error, failed = failure, expectation_of(failure)
+        assertions = failed.held if failed else 0
     return TestResult(test.name, error is None, assertions, error, (time.perf_counter() - started) * 1000)
 
 

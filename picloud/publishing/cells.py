@@ -159,7 +159,15 @@ class Graph:
     """The script whose importers are asked for; None: all."""
 
 
-Command = UseApp | Call | Publish | Rollback | Releases | Report | Graph | Cover | Show
+@dataclass(frozen=True, slots=True)
+class RunTests:
+    """`%test [TEXT]`."""
+
+    text: str
+    """What the names of the tests to run hold; empty: all."""
+
+
+Command = UseApp | Call | RunTests | Publish | Rollback | Releases | Report | Graph | Cover | Show
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +276,8 @@ def _command(line: str) -> Command:
         return UseApp(check_app_name(_only(name, _words(rest))))
     if name == "%call":
         return _call(rest)
+    if name == "%test":
+        return RunTests(" ".join(_words(rest)))
     if name == "%publish":
         return _publish(rest)
     if name == "%report":

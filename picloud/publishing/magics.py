@@ -57,8 +57,9 @@ MAGICS = (
         "%%test",
         "NAME [--coverage]",
         "Define a test and run it at once; every publish runs it again.",
-        "Use `assert(...)`, `expect(value):equals(...)` and `call(METHOD, PATH)`. A failed test stops the notebook and "
-        "a publish. `--coverage` lists the scripts the test loads, and the lines of them it does not reach.",
+        "Use `assert(...)`, `expect(value):equals(...)` and `call(METHOD, PATH)`. A test ends with the first assertion "
+        "that does not hold, and shows what was expected and what came. A failed test stops the notebook and every "
+        "publish. `--coverage` lists the scripts the test loads, and the lines of them it does not reach.",
         '%%test greets\nexpect(call("GET", "/hello/ada").json.message):equals("hello ada")',
     ),
     Magic(
@@ -83,6 +84,14 @@ MAGICS = (
         "Nothing needs to be published for it. PATH may have a query. What follows it is the JSON body. "
         "`--release 3` asks release 3 instead: its scripts, modules and routes, without drafts, on the data of today.",
         '%call POST /greetings {"name": "ada"}',
+    ),
+    Magic(
+        "%test",
+        "[TEXT]",
+        "Run this session's tests, or those whose names hold TEXT, and show a row for each.",
+        "Tests run against the drafts, in the order of their names; one that fails does not stop the others, but what "
+        "comes after the cell.",
+        "%test greets",
     ),
     Magic(
         "%coverage",

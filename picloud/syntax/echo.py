@@ -31,8 +31,9 @@ def with_echo(source: str, compiles: Callable[[str], bool]) -> str:
 
 def _return_last_call(source: str, compiles: Callable[[str], bool]) -> str:
     statements = [node for node in parse(source).named_children if node.type != "comment"]
-    if not statements or statements[-1].type != "function_call":
+    if not statements or statements[-1].type not in ("function_call", "return_statement"):
         return source
     raw, at = source.encode(), statements[-1].start_byte
-    candidate = (raw[:at] + _RETURN.encode() + raw[at:]).decode()
+    rest = raw[at:].removeprefix(b"return") if statements[-1].type == "return_statement" else raw[at:]
+    candidate = (raw[:at] + _RETURN.encode() + rest).decode()
     return candidate if compiles(candidate) else source

@@ -72,8 +72,14 @@ class Problem:
 
 def problem_of(error: BaseException, request_id: str, audience: Audience) -> Problem:
     """Return the answer for an error and write to the log what the answer leaves out."""
+    problem = answer_to(error, request_id, audience)
+    _log(error, request_id, problem.status)
+    return problem
+
+
+def answer_to(error: BaseException, request_id: str, audience: Audience) -> Problem:
+    """Return the answer for an error."""
     status = _status(error, audience)
-    _log(error, request_id, status)
     content: dict[str, Any] = {"code": _code(error), "message": _message(error, audience), "request_id": request_id}
     if audience is Audience.AUTHOR and (details := _details(error)):
         content["details"] = details

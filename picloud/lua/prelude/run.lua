@@ -1,7 +1,7 @@
 -- One run at a time per state: its environment, its modules, its request, its answer.
--- Given: host(operation, ...) -> ok, ...; the sandbox; read-only tables; the namespaces made so far; the codec; fail; what tells error objects; LIMIT; the limits of imports and answers.
+-- Given: host(operation, ...) -> ok, ...; the sandbox; read-only tables; the namespaces made so far; the codec; fail; what tells error objects; what shows a value; the source of what scripts must not see; LIMIT; the limits of imports and answers.
 -- Only strings, numbers and booleans cross to the host, so the host never touches a table that Lua may move or free.
-local host, new_environment, copy, freeze, raw, namespaces, json, fail, details_of, LIMIT, DEPTH_MAX, RESPONSE_MAX = ...
+local host, new_environment, copy, freeze, raw, namespaces, json, fail, details_of, shown, HOST_SOURCE, LIMIT, DEPTH_MAX, RESPONSE_MAX = ...
 
 local OUT_OF_MEMORY = "not enough memory"
 local pcall, xpcall, load, error, type, next, select, tostring, tonumber = pcall, xpcall, load, error, type, next, select, tostring, tonumber
@@ -16,7 +16,6 @@ local is_data, shared = {}, {} -- version -> true for a data module; its value, 
 local loaded, mains -- of the current run
 local repeats -- true when the run has the clock and the randomness of a test
 local quiet -- true once the run has logged all it may: further lines are dropped without a call
-local HOST_SOURCE = "=picloud"
 local HEADERS_MAX, HEADER_BYTES_MAX = 100, 64 * 1024 -- of an answer: the server's own table of headers overflows far beyond
 local MESSAGE_MAX = 8192 -- bytes of an error's message that leave the state
 
@@ -46,7 +45,7 @@ local function describe(e)
     return "", (gsub(e, "^picloud:%d+: ", ""))
   end
   local details = details_of(e)
-  if details then return details.code, details.message end
+  if details then return details.code, details.message, details.extra end
   if type(e) == "table" then
     local message = rawget(e, "message")
     if type(message) == "string" then return "", message end
@@ -64,15 +63,16 @@ local function on_error(e) -- may run inside a hook, where nothing watches: only
     stopped = { "limit", "", script, line, traceback }
     return stopped
   end
-  local code, message = describe(e)
+  local code, message, extra = describe(e)
   if code == "" then code = "error" end
-  return { code, message, script, line, traceback }
+  return { code, message, script, line, traceback, extra }
 end
 
--- Returns "ok" and the results, or "error", code, message, script, line, traceback. Never raises.
+-- Returns "ok" and the results, or "error", code, message, script, line, traceback, and what the error holds for the host
+-- alone, if it does. Never raises.
 local function finish(ok, result, ...)
   if ok then return result, ... end
-  if type(result) == "table" then return "error", result[1], result[2], result[3], result[4], result[5] end
+  if type(result) == "table" then return "error", result[1], result[2], result[3], result[4], result[5], result[6] end
   if result == OUT_OF_MEMORY then return "error", "memory", "", "", 0, "" end
   return "error", "error", tostring(result), "", 0, ""
 end
@@ -416,23 +416,34 @@ local function show(value)
     local ok, text = pcall(json.encode, value)
     if ok then return sub(text, 1, 400) end
   end
-  return sub(type(value) == "string" and format("%q", value) or tostring(value), 1, 400)
+  if type(value) == "string" then return sub(format("%q", value), 1, 400) end
+  if value == nil or type(value) == "number" or type(value) == "boolean" then return tostring(value) end
+  return "a " .. type(value)
 end
 
+-- What must hold, the same in words, and whether the check takes a value to compare with.
 local checks = {
-  equals = { function(value, other) return same(value, other, 1) end, "to equal" },
+  equals = { function(value, other) return same(value, other, 1) end, "to equal", true },
   is_nil = { function(value) return value == nil end, "to be nil" },
   is_truthy = { function(value) return value and true or false end, "to be truthy" },
   is_falsy = { function(value) return not value end, "to be falsy" },
-  is_a = { function(value, kind) return type(value) == kind end, "to be of type" },
-  matches = { function(value, pattern) return type(value) == "string" and (value):find(pattern) ~= nil end, "to match" },
+  is_a = { function(value, kind) return type(value) == kind end, "to be of type", true },
+  matches = { function(value, pattern) return type(value) == "string" and (value):find(pattern) ~= nil end, "to match", true },
   contains = { function(value, item)
     if type(value) == "string" then return (value):find(item, 1, true) ~= nil end
     if type(value) ~= "table" then return false end
     for _, other in next, raw(value) or value do if same(other, item, 1) then return true end end
     return false
-  end, "to contain" },
+  end, "to contain", true },
 }
+
+-- Ends a test. `actual` and `expected` are what `shown` returned, or nil where the sentence says it all.
+local function fail_expectation(matcher, held, message, actual, expected)
+  local parts = { format('"matcher":"%s","held":%d', matcher, held) }
+  if actual then parts[#parts + 1] = '"actual":' .. actual end
+  if expected then parts[#parts + 1] = '"expected":' .. expected end
+  fail("expectation_failed", message, "{" .. concat(parts, ",") .. "}")
+end
 
 local function test_functions()
   local count = 0
@@ -441,23 +452,25 @@ local function test_functions()
     for name, check in next, checks do
       expectation[name] = function(self, ...)
         if self ~= expectation then error("write expect(value):" .. name .. "(...), with a colon", 2) end
-        count = count + 1
         if not check[1](value, ...) then
-          local other = select("#", ...) > 0 and " " .. show((...)) or ""
-          error("expected " .. show(value) .. " " .. check[2] .. other, 2)
+          local other = check[3] and " " .. show((...)) or ""
+          local expected = check[3] and shown((...)) or nil
+          fail_expectation(name, count, "expected " .. show(value) .. " " .. check[2] .. other, shown(value), expected)
         end
+        count = count + 1
         return expectation
       end
     end
-    expectation.raises = function(_, text)
-      count = count + 1
+    expectation.raises = function(self, text)
+      if self ~= expectation then error("write expect(value):raises(...), with a colon", 2) end
       local ok, e = pcall(value)
       if rawequal(e, LIMIT) or e == OUT_OF_MEMORY then error(e, 0) end
-      if ok then error("expected the function to raise an error", 2) end
+      if ok then fail_expectation("raises", count, "expected the function to raise an error", nil, text ~= nil and shown(text) or nil) end
       local _, message = describe(e)
       if text and not (message):find(text, 1, true) then
-        error("expected an error with " .. show(text) .. ", got " .. show(message), 2)
+        fail_expectation("raises", count, "expected an error with " .. show(text) .. ", got " .. show(message), shown(message), shown(text))
       end
+      count = count + 1
       return expectation
     end
     return expectation
@@ -477,8 +490,11 @@ local function test_functions()
     return result
   end
   local function checked_assert(value, message, ...)
+    if not value then
+      if message ~= nil and type(message) ~= "string" then error(message, 0) end
+      fail_expectation("assert", count, message or "assertion failed!", shown(value))
+    end
     count = count + 1
-    if not value then error(message == nil and "assertion failed!" or message, type(message) == "string" and 2 or 0) end
     return value, message, ...
   end
   return { expect = expect, call = call, assert = checked_assert }, function() return count end
@@ -502,51 +518,10 @@ end
 
 local session
 
-local function tree(value, indent, seen, out)
-  if value ~= json.null then value = raw(value) or value end
-  if type(value) == "string" then out[#out + 1] = format("%q", value):gsub("\\\n", "\\n") return end
-  if type(value) ~= "table" or seen[value] or #indent > 20 or #out > 2000 then
-    out[#out + 1] = type(value) == "table" and (seen[value] and "(seen above)" or "{...}") or tostring(value)
-    return
-  end
-  if getmetatable(value) == response_meta then out[#out + 1] = "(response)" return end
-  if value == json.null then out[#out + 1] = "json.null" return end
-  if next(value) == nil then out[#out + 1] = "{}" return end
-  seen[value] = true
-  local keys, n = {}, #value
-  for key in next, value do
-    if not (mathtype(key) == "integer" and key >= 1 and key <= n) then keys[#keys + 1] = key end
-  end
-  sort(keys, function(a, b) return tostring(a) < tostring(b) end)
-  local inner = indent .. "  "
-  out[#out + 1] = "{"
-  for i = 1, n do
-    out[#out + 1] = "\n" .. inner
-    tree(value[i], inner, seen, out)
-    out[#out + 1] = ","
-  end
-  for _, key in next, keys do
-    local label = type(key) == "string" and (find(key, "^[%a_][%w_]*$") and key or format("[%q]", key)) or "[" .. tostring(key) .. "]"
-    out[#out + 1] = "\n" .. inner .. label .. " = "
-    tree(rawget(value, key), inner, seen, out)
-    out[#out + 1] = ","
-  end
-  out[#out + 1] = "\n" .. indent .. "}"
-  seen[value] = nil
-end
-
 local function echo(...)
   for i = 1, select("#", ...) do
     local value = (select(i, ...))
-    local out = {}
-    if type(value) == "string" then out[1] = value else tree(value, "", {}, out) end
-    local text = ""
-    if type(value) == "table" then
-      local ok, encoded = pcall(json.encode, value)
-      if rawequal(encoded, LIMIT) or encoded == OUT_OF_MEMORY then error(encoded, 0) end
-      if ok then text = encoded end
-    end
-    host("echo", type(value), concat(out), text)
+    host("echo", type(value), shown(value))
   end
   return "ok"
 end

@@ -28,9 +28,8 @@ class Lua:
 
     def __call__(self, source: str) -> Any:
         """Run a text; return what its `return` gives, through JSON."""
-        [echo] = self.session.run(f"return {{ (function(...) {source} end)() }}")
-        assert echo.json is not None, echo.text
-        values = json.loads(echo.json)
+        [echo] = self.session.run(f"return json.encode({{ (function(...) {source} end)() }})")
+        values = json.loads(echo.text)
         return None if values in ([], {}) else values[0]
 
     def fails(self, source: str) -> str:

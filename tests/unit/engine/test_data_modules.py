@@ -18,6 +18,7 @@ from picloud.model.release import TestSource
 from picloud.model.route import Route
 from picloud.model.run import RunReport
 from picloud.model.script import Script, ScriptKind
+from picloud.model.value import inline
 from picloud.platform import limits_of
 from picloud.settings import Settings
 
@@ -170,7 +171,7 @@ def test_expectations_headers_and_echoes_see_through(session: Session) -> None:
     """
     assert session.test(TestSource("t", test)).error is None
     [echo] = session.run("require('data')")
-    assert echo.json == '{"empty":{},"headers":{"x-a":"b"},"list":[1,[2]]}'
+    assert inline(echo.value) == '{ empty = {}, headers = { ["x-a"] = "b" }, list = { 1, { 2 } } }'
     assert "x-a" in echo.text
     assert "{2}" in echo.text.replace("\n", "").replace(" ", "").replace(",}", "}")
 

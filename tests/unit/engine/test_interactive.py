@@ -22,6 +22,7 @@ from picloud.errors import (
 from picloud.model.release import TestSource
 from picloud.model.route import Route
 from picloud.model.script import Script, ScriptKind
+from picloud.model.value import Scalar, Table
 from picloud.platform import limits_of
 from picloud.settings import Settings
 
@@ -55,9 +56,9 @@ def test_globals_stay_for_the_next_cell() -> None:
     assert value(session, "x + 1") == "42"
 
 
-def test_the_last_expression_is_echoed_with_its_type_and_json() -> None:
+def test_the_last_expression_is_echoed_with_its_type_and_value() -> None:
     (echo,) = Session().run("local t = { 1, 2 }\nt")
-    assert (echo.type, echo.json) == ("table", "[1,2]")
+    assert (echo.type, echo.value) == ("table", Table((Scalar("number", "1"), Scalar("number", "2")), ()))
 
 
 def test_json_null_and_array_marks_keep_their_meaning_between_cells() -> None:

@@ -26,6 +26,7 @@ from picloud.errors import (
 )
 from picloud.model.release import TestSource
 from picloud.model.script import Script, ScriptKind
+from picloud.model.value import Scalar, Text, Value, inline
 from picloud.platform import limits_of
 from picloud.sdk.random import BYTES_MAX, TOKEN_MAX_BYTES, bytes_, integer, number, seeded, token, uuid_, uuid_v7
 from picloud.sdk.run import Run
@@ -218,8 +219,17 @@ class Session(Interactive):
     def value(self, source: str) -> object:
         """Return the value of the last line."""
         [echo] = self.run(source)
-        text = echo.json or echo.text
-        return text if echo.type == "string" else json.loads(text)
+        return python_of(echo.value)
+
+
+def python_of(value: Value) -> object:
+    if isinstance(value, Text):
+        return value.content
+    if isinstance(value, Scalar):
+        return json.loads(value.text)
+    if value.fields:
+        return {inline(key).strip('"'): python_of(item) for key, item in value.fields}
+    return [python_of(item) for item in value.items]
 
 
 SESSION = Session()
