@@ -5,17 +5,20 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any, Final
 
 from picloud.engine.interactive import Echo
 from picloud.model.http import Response
-from picloud.model.value import Table
+from picloud.model.value import Table, Text, Value
+from picloud.model.value import plain as plain_text
 from picloud.publishing.diff import Change
 from picloud_kernel.markup import escaped, tag
 from picloud_kernel.values import value_markup
 
+TEXT_SHOWN_MAX = 10_000
+"""Characters of a string."""
 BODY_SHOWN_MAX_BYTES = 64 * 1024
 PREVIEW_MAX_BYTES = 256 * 1024
 """Of a page or a picture, which a notebook keeps."""
@@ -49,13 +52,13 @@ def echo_bundle(echoes: Sequence[Echo]) -> Bundle | None:
     """
     if not echoes:
         return None
-    plain = "\n".join(echo.text for echo in echoes)
+    plain = "\n".join(_text_of(echo.value) for echo in echoes)
     values = [echo.value for echo in echoes]
     if not any(isinstance(value, Table) and (value.items or value.fields) for value in values):
         return text(plain)
     shown = [
-        value_markup(value) if isinstance(value, Table) else tag("div", escaped(echo.text), "code pre")
-        for echo, value in zip(echoes, values, strict=True)
+        value_markup(value) if isinstance(value, Table) else tag("div", escaped(_text_of(value)), "code pre")
+        for value in values
     ]
     return Bundle({"text/plain": plain, "text/html": tag("div", "".join(shown), "block")})
 
@@ -102,6 +105,12 @@ def columns(rows: Iterable[Sequence[str]], *, indent: str = "") -> str:
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in cells)
     return "\n".join(indent + line.rstrip() for line in lines)
+
+
+def _text_of(value: Value) -> str:
+    if isinstance(value, Text) and not value.is_binary:
+        return plain_text(replace(value, content=value.content[:TEXT_SHOWN_MAX]))
+    return plain_text(value)
 
 
 def _phrase(status: int) -> str:

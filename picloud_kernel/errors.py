@@ -10,7 +10,6 @@ from picloud.engine.log import one_line
 from picloud.errors import PicloudError, ScriptError, TestsFailed
 
 _RED = "\x1b[31m"
-_CYAN = "\x1b[36m"
 _BOLD = "\x1b[1m"
 _RESET = "\x1b[0m"
 
@@ -57,7 +56,7 @@ def _details(known: Explanation) -> list[str]:
     if known.frames:
         lines += ["", *(f"  {frame}" for frame in known.frames)]
     if known.hint:
-        lines += ["", f"{_CYAN}Hint:{_RESET} {known.hint}"]
+        lines += ["", f"{_BOLD}Hint:{_RESET} {known.hint}"]
     return lines
 
 

@@ -23,7 +23,8 @@ def passed_bundle(result: TestResult) -> Bundle:
     """Return the line for a test that passed."""
     line = f"test {result.name}: passed, {_count(result.assertions)}"
     before, _, after = line.rpartition("passed")
-    return Bundle({"text/plain": line, "text/html": escaped(before) + tag("span", "passed", "good") + escaped(after)})
+    markup = escaped(before) + tag("span", "passed", "good") + escaped(after)
+    return Bundle({"text/plain": line, "text/html": tag("div", markup, "block")})
 
 
 def failed_bundle(result: TestResult) -> Bundle | None:
@@ -65,7 +66,7 @@ def _explained(result: TestResult, known: Explanation) -> str:
     head = message if expectation is None else _failure(result, expectation)
     lines = [line for place in known.places for line in place_lines(place)]
     lines += [f"Hint: {known.hint}"] if known.hint else []
-    return head + tag("pre", escaped("\n".join(lines)), "pre")
+    return head + tag("pre", escaped("\n".join(lines)), "source")
 
 
 def _failure(result: TestResult, expectation: Expectation) -> str:

@@ -11,8 +11,8 @@ ROWS_MAX = 200
 COLUMNS_MAX = 50
 OPEN_LEVELS = 2
 """How many levels of a tree are open at first."""
-OPEN_ENTRIES_MAX = 30
-"""A table with more entries is closed below the first level."""
+OPEN_ENTRIES_MAX = 12
+"""Tables within a table with more entries are closed."""
 PREVIEW_MAX = 80
 """Characters of a closed table."""
 _STYLES = {"number": "number", "string": "text"}
@@ -23,16 +23,16 @@ def value_markup(value: Table) -> str:
     return records(value) or tag("div", tree(value), "code")
 
 
-def tree(value: Value, *, label: str = "", level: int = 0) -> str:
-    """Return a value as a tree; `label` is markup that stands before it."""
+def tree(value: Value, *, label: str = "", levels: int = OPEN_LEVELS) -> str:
+    """Return a value as a tree; `label` is markup that stands before it, `levels` are open."""
     if not isinstance(value, Table) or not (value.items or value.fields or value.more):
         return tag("div", label + scalar(value))
-    is_open = level == 0 or (level < OPEN_LEVELS and len(value.items) + len(value.fields) <= OPEN_ENTRIES_MAX)
-    summary = tag("summary", label + tag("span", escaped(_preview(value)), "quiet"), "")
-    inner = [tree(item, label=_key(str(number)), level=level + 1) for number, item in enumerate(value.items, 1)]
-    inner += [tree(item, label=_key(key_text(key)), level=level + 1) for key, item in value.fields]
+    below = levels - 1 if len(value.items) + len(value.fields) <= OPEN_ENTRIES_MAX else 0
+    summary = tag("summary", label + tag("span", escaped(_preview(value)), "quiet"))
+    inner = [tree(item, label=_key(str(number)), levels=below) for number, item in enumerate(value.items, 1)]
+    inner += [tree(item, label=_key(key_text(key)), levels=below) for key, item in value.fields]
     inner += [tag("div", escaped(more_text(value)), "quiet")] * bool(value.more)
-    attributes = {"open": "open"} if is_open else {}
+    attributes = {"open": "open"} if levels > 0 else {}
     return tag("details", summary + tag("div", "".join(inner), "level"), **attributes)
 
 
@@ -44,7 +44,8 @@ def scalar(value: Value) -> str:
 
 def records(value: Table) -> str | None:
     """Return a list of flat records as an HTML table, None when it is something else or has too many columns."""
-    rows = [item.as_record() if isinstance(item, Table) else None for item in value.items]
+    items = [item for item in value.items if not (isinstance(item, Table) and item.more)]  # the last may be cut
+    rows = [item.as_record() if isinstance(item, Table) else None for item in items]
     flat = [row for row in rows if row and not any(isinstance(cell, Table) for cell in row.values())]
     names = list(dict.fromkeys(name for row in flat for name in row))
     if value.fields or not rows or len(flat) < len(rows) or len(names) > COLUMNS_MAX:
@@ -54,7 +55,7 @@ def records(value: Table) -> str | None:
         names,
         [[_cell(row.get(name)) for name in names] for row in flat[:ROWS_MAX]],
         right=[name in right for name in names],
-        left_out=len(flat) - len(flat[:ROWS_MAX]) + value.more,
+        left_out=len(value.items) - len(flat[:ROWS_MAX]) + value.more,
     )
 
 

@@ -65,6 +65,7 @@ class Mistake:
 
 _SYNTAX: Final[tuple[tuple[str, str, str], ...]] = (
     # What the message holds, what the line holds, the hint. The first that fits is taken.
+    (r"near", r"\bfor\s*\(", "A loop over numbers is: for i = 1, 10 do ... end"),
     (r"near '!'", r"!=", "Lua writes 'is not equal' as ~=."),
     (r"near '!'", r"!", "Lua writes 'not' as a word: not x."),
     (r"near '&'", r"&&", "Lua writes 'and' as a word: a and b."),
@@ -88,7 +89,6 @@ _SYNTAX: Final[tuple[tuple[str, str, str], ...]] = (
     (r"near", r"^\s*continue\b", "Lua has no continue: wrap the rest in an if, or goto a label at the loop's end."),
     (r"near", r"^\s*(//|/\*)", "A comment begins with --."),
     (r"near", r"^\s*#", "A comment begins with --."),
-    (r"near", r"\bfor\s*\(", "A loop over numbers is: for i = 1, 10 do ... end"),
     (r"near", r"\bfunction\s*\w*\s*\([^)]*\)\s*(=>|\{)", "A function's body has no braces: function f() ... end"),
     (r"near '\['", r"[=(,{]\s*\[", "A list has braces: { 1, 2, 3 }"),
     (r"near ':'", r"[{,]\s*[\"']?[\w ]*[\"']?\s*:", 'A table is written { name = 1 }, or { ["a name"] = 1 }.'),

@@ -190,15 +190,13 @@ def test_what_a_run_used_is_shown_under_its_cell_on_request(kernel: Kernel) -> N
     assert kernel.succeeds("print('after')").stdout == "after\n"
 
 
-def test_tables_are_shown_as_json_and_records_as_a_table(kernel: Kernel, app: str) -> None:
-    tree = kernel.succeeds("return { a = { 1, 2 } }").displays[0]
-    assert tree["application/json"] == {"a": [1, 2]}
-    assert "a" in tree["text/plain"]
+def test_tables_are_shown_as_trees_and_records_as_a_table(kernel: Kernel, app: str) -> None:
+    tree = kernel.succeeds("return { a = { 1, 2 }, f = print }").displays[0]
+    assert "<details open" in tree["text/html"]
+    assert tree["text/plain"] == "{\n  a = {\n    1,\n    2,\n  },\n  f = function (built in),\n}"
     table = kernel.succeeds('return { { name = "<b>", n = 1 } }').displays[0]
-    assert "<td>&lt;b&gt;</td>" in table["text/html"]
-    assert "application/json" not in table
-    function = kernel.succeeds("return { f = print }").displays[0]
-    assert set(function) == {"text/plain"}
+    assert "<table>" in table["text/html"]
+    assert "&lt;b&gt;</td>" in table["text/html"]
 
 
 def test_globals_are_kept_from_cell_to_cell(kernel: Kernel, app: str) -> None:
@@ -419,6 +417,40 @@ def test_an_error_shows_the_line_at_fault(kernel: Kernel, app: str) -> None:
     assert "deep, line 3" in shown
     assert "return nil .. 'x'" in shown
     assert ":2: in main chunk" in shown  # the scratch cell's own frame
+
+
+def test_an_endpoint_that_fails_shows_what_callers_get_and_what_is_wrong(kernel: Kernel, app: str) -> None:
+    kernel.succeeds("%%endpoint boom GET /boom\nlocal basket = {}\nreturn baskett.total")
+    outcome = kernel.run("%call GET /boom")
+    assert outcome.status == "error"
+    assert outcome.text.startswith("500 Internal Server Error\n")
+    assert "baskett" not in outcome.text
+    shown = "\n".join(outcome.reply["traceback"])
+    assert "return baskett.total" in shown
+    assert "Did you mean 'basket'?" in shown
+
+
+def test_a_failed_test_shows_what_differs(kernel: Kernel, app: str) -> None:
+    outcome = kernel.run("%%test differs\nexpect(1):equals(1)\nexpect({ a = { 1, 2 } }):equals({ a = { 1, 3 } })")
+    assert outcome.status == "error"
+    assert outcome.text.split("\n")[0] == "test differs, line 2: expect(...):equals failed after 1 assertion that held"
+    assert "  a[2]: expected 3, got 2" in outcome.text
+    assert "-->" in "\n".join(outcome.reply["traceback"])
+
+
+def test_all_tests_run_at_once(kernel: Kernel, app: str) -> None:
+    assert "no tests yet" in kernel.fails("%test")["evalue"]
+    kernel.succeeds("%%test adds\nexpect(1 + 1):equals(2)")
+    kernel.run("%%test breaks\nlocal x = nil + 1")
+    outcome = kernel.run("%test")
+    assert outcome.text.split("\n")[:3] == [
+        "test    result  assertions  line",
+        "adds    passed  1",
+        "breaks  failed              1",
+    ]
+    assert outcome.reply["evalue"] == "1 of 2 tests failed: breaks"
+    assert "breaks" not in kernel.succeeds("%test ADDS").text
+    assert "no test" in kernel.fails("%test other")["evalue"].lower()
 
 
 def test_a_broken_draft_leaves_the_good_one(kernel: Kernel, app: str) -> None:

@@ -416,7 +416,7 @@ local function show(value)
     local ok, text = pcall(json.encode, value)
     if ok then return sub(text, 1, 400) end
   end
-  if type(value) == "string" then return sub(format("%q", value), 1, 400) end
+  if type(value) == "string" then return (gsub(format("%q", sub(value, 1, 400)), "\\\n", "\\n")) end
   if value == nil or type(value) == "number" or type(value) == "boolean" then return tostring(value) end
   return "a " .. type(value)
 end

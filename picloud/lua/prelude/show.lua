@@ -8,7 +8,7 @@ local getmetatable, getinfo = debug.getmetatable, debug.getinfo
 local byte, format, gsub, sub, find = string.byte, string.format, string.gsub, string.sub, string.find
 local concat, sort, utf8len, mathtype = table.concat, table.sort, utf8.len, math.type
 
-local NODES_MAX = 2000
+local NODES_MAX = 3000 -- keys left out
 local DEPTH_MAX = 12
 local ENTRIES_MAX = 500 -- of one table
 local KEYS_SORTED_MAX = 5000
@@ -44,8 +44,11 @@ end
 local function show_number(value)
   if mathtype(value) == "integer" then return format("%d", value) end
   if value ~= value then return "nan" end
-  local short = format("%.15g", value)
-  if tonumber(short) ~= value then short = format("%.17g", value) end
+  local short
+  for digits = 15, 17 do
+    short = format("%." .. digits .. "g", value)
+    if tonumber(short) == value then break end
+  end
   return find(short, "[^%d-]") and short or short .. ".0"
 end
 
@@ -113,6 +116,7 @@ local function show_table(value, state, depth)
   end
   for i = 1, #keys do
     if shown == ENTRIES_MAX or state.nodes <= 0 then break end
+    state.nodes = state.nodes + 1
     local key = show_value(keys[i], state, DEPTH_MAX + 1, TEXT_MAX)
     fields[i], shown = "[" .. key .. "," .. show_value(rawget(t, keys[i]), state, depth + 1, TEXT_MAX) .. "]", shown + 1
   end

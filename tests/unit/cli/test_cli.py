@@ -129,7 +129,8 @@ def test_call_prints_the_answer(picloud: Picloud, notebook: Notebook) -> None:
     assert (missing.code, missing.out) == (1, "")
     broken = picloud("call", "GET", "/broken", "--app", "blog")
     assert broken.code == 1
-    assert "broken:2" in broken.err
+    assert "broken, line 2\n" in broken.err
+    assert "--> 2 | return t.x\n      |        ^\n" in broken.err
     assert picloud("call", "GET", "/", "--app", "nobody").err == "picloud: There is no app 'nobody'.\n"
 
 
