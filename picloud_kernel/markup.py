@@ -15,7 +15,7 @@ STYLES: Final[Mapping[str, str]] = {
     "code": "font-family: var(--jp-code-font-family, monospace); font-size: var(--jp-code-font-size, 13px); "
     "line-height: 1.4",
     "pre": "margin: 0.4em 0; padding: 0; background: transparent; white-space: pre-wrap; overflow-wrap: anywhere",
-    "source": "margin: 0.4em 0 0.8em; padding: 0; background: transparent; overflow-x: auto",
+    "source": "margin: 0.4em 0 0.8em; padding: 0; background: transparent; white-space: pre; overflow-x: auto",
     "quiet": "opacity: 0.65",
     "note": "opacity: 0.65; font-size: smaller",
     "status-good": "color: var(--jp-success-color1, #388e3c); font-weight: 600",
