@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from picloud.errors import PicloudError
+from picloud.lua.names import KEYWORDS
 from picloud.model.route import METHODS
 from picloud.model.script import ScriptKind
 from picloud.publishing.magics import MAGICS
-from picloud_kernel.lua_names import EXPECTATIONS, KEYWORDS, Name
+from picloud_kernel.lua_names import EXPECTATIONS, Name
 from picloud_kernel.scope import EXPECT_AT_END, REQUIRE_AT_END, Scope
 from picloud_kernel.session import Session
 

@@ -7,11 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-_KEYWORDS = """
-and break do else elseif end false for function goto if in local nil not or repeat return then true until while
-"""
-KEYWORDS: Final = frozenset(_KEYWORDS.split())
-
 
 @dataclass(frozen=True, slots=True)
 class Name:

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from picloud.errors import InvalidInput
+from picloud.lua.names import KEYWORDS
 from picloud.syntax.outline import outline
-from picloud_kernel.lua_names import KEYWORDS
 
 _INTEGERS = range(-(2**63), 2**63)
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

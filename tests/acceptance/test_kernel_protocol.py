@@ -44,7 +44,7 @@ class TestJupyterProtocol(jupyter_kernel_test.KernelTests):  # type: ignore[misc
     code_generate_error = "error('x')"
     code_execute_result = [  # noqa: RUF012
         {"code": "return 6 * 7", "result": "42"},
-        {"code": "return { a = 1 }", "mime": "application/json"},
+        {"code": "return { a = 1 }", "mime": "text/html"},
     ]
     code_display_data = [{"code": "%help", "mime": "text/plain"}]  # noqa: RUF012
     code_clear_output = PYTHON_CLEAR
@@ -165,7 +165,7 @@ def test_user_expressions_are_lua_each_on_its_own(kernel: Kernel, app: str) -> N
         broken="answer +", fails="error('mine')", statement="answer = 1", comment="answer -- x", last="kv == nil",
     )  # fmt: skip
     assert values["sum"] == {"status": "ok", "data": {"text/plain": "43"}, "metadata": {}}
-    assert values["table"]["data"]["application/json"] == {"a": 42}
+    assert values["table"]["data"]["text/plain"] == "{\n  a = 42,\n}"
     assert {name: values[name]["data"]["text/plain"].strip('"') for name in ("text", "nothing", "comment", "last")} == {
         "text": "a42",
         "nothing": "nil",
