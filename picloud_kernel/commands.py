@@ -27,7 +27,7 @@ class Commands:
 
     def __init__(self, session: Session, *, server_url: str | None) -> None:
         self._session = session
-        self._server_url = server_url
+        self.server_url = server_url
 
     def run(self, command: Command) -> Bundle:
         """Return what the command shows; raises any `PicloudError`."""
@@ -77,7 +77,7 @@ class Commands:
         published = self._session.platform.publisher.publish(
             self._session.app_name,
             manifest,
-            author=_author(),
+            author=author(),
             message=command.message,
             notebook=_notebook(),
             create=True,
@@ -102,16 +102,15 @@ class Commands:
     def _urls(self, manifest: Manifest) -> str:
         """Return each route's URLs: on the data plane, and through Jupyter when the kernel knows where that is."""
         app = self._session.app_name
-        bases = [data_plane(self._session.platform.settings)]
-        if self._server_url is not None:
-            bases.append(f"{self._server_url.rstrip('/')}/picloud")
         return columns(
-            (route.method, f"{base}/run/{app}{url_path(route)}") for base in bases for route in manifest.routes
+            (route.method, f"{base}/run/{app}{url_path(route)}")
+            for base in bases(self._session.platform.settings, self.server_url)
+            for route in manifest.routes
         )
 
     def _rollback(self, command: Rollback) -> str:
         published = self._session.platform.publisher.rollback(
-            self._session.app_name, command.number, author=_author(), force=command.force
+            self._session.app_name, command.number, author=author(), force=command.force
         )
         self._session.saw_live(published.release.number)
         return f"Release {command.number} is published again.\n{self._published_text(published)}"
@@ -238,7 +237,14 @@ def data_plane(settings: Settings) -> str:
     return f"http://{host}:{settings.port}"
 
 
-def _author() -> str:
+def bases(settings: Settings, server_url: str | None) -> list[str]:
+    """Return the URLs `/run` is below: the data plane's, and Jupyter's when the kernel knows it."""
+    through_jupyter = [] if server_url is None else [f"{server_url.rstrip('/')}/picloud"]
+    return [data_plane(settings), *through_jupyter]
+
+
+def author() -> str:
+    """Return who works at this notebook."""
     return f"jupyter:{os.environ.get('JUPYTERHUB_USER') or getpass.getuser()}"
 
 

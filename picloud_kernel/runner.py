@@ -17,6 +17,7 @@ from picloud.publishing.cells import (
     Command,
     CommandCell,
     Cover,
+    Dashboard,
     EndpointCell,
     ModuleCell,
     RunTests,
@@ -27,6 +28,7 @@ from picloud.syntax.caret import names_in
 from picloud.web.problems import Audience, answer_to
 from picloud_kernel.commands import Commands
 from picloud_kernel.coverage import coverage_bundle
+from picloud_kernel.dashboard import Desk, Panel
 from picloud_kernel.display import Bundle, echo_bundle, response_bundle, text
 from picloud_kernel.results import failed_bundle, passed_bundle, results_bundle
 from picloud_kernel.session import Session
@@ -47,6 +49,7 @@ class Runner:
         self._endpoints: dict[str, str] = {}
         self._tests: dict[str, str] = {}
         self._annotations: dict[tuple[str, str], AnnotatedCell] = {}
+        self._panels: dict[str, Panel] = {}
 
     def source_of(self, script: str) -> str | None:
         """Return the text of a script, test or scratch cell of this session.
@@ -98,6 +101,8 @@ class Runner:
                 self._run_tests(wanted)
             case Cover():
                 self._cover()
+            case Dashboard(app):
+                self._show(self._dashboard(app or self._session.app_name))
             case _:
                 self._show(self._commands.run(command))
 
@@ -194,6 +199,21 @@ class Runner:
             self._show(response_bundle(Response(problem.status, problem.headers, problem.body)))
             raise
         self._show(response_bundle(response))
+
+    def _dashboard(self, app: str) -> Bundle:
+        """Show the app's panel; a kernel has one for each app, which a second cell shows as it is."""
+        if app in self._panels:
+            self._panels[app].refresh()
+        else:
+            session = self._session
+            desk = Desk(
+                app,
+                lambda: session.platform,
+                server_url=self._commands.server_url,
+                draft=lambda script: session.draft(app, script),
+            )
+            self._panels[app] = Panel(desk)
+        return Bundle(self._panels[app].mimebundle())
 
 
 def require_passed(result: TestResult) -> None:

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, ExitStack
 from picloud.engine.interactive import Interactive
 from picloud.errors import InvalidInput
 from picloud.model.run import RunReport
+from picloud.model.script import Script
 from picloud.platform import Platform
 
 SCRATCH_APP = "scratch"
@@ -83,6 +84,11 @@ class Session:
     def live(self) -> Interactive | None:
         """Where scratch code runs; None while no cell has needed the platform, which is not opened for this."""
         return None if self._platform is None else self.scratch
+
+    def draft(self, app_name: str, script: str) -> Script | None:
+        """Return this session's draft of an app's script, None without one; from any thread."""
+        app = self._apps.get(app_name)
+        return None if app is None else app.draft(script)
 
     def interrupt(self) -> None:
         """End what runs now, from any thread; nothing happens when nothing runs."""

@@ -106,6 +106,11 @@ class Interactive:
             tests=tuple(self._tests[name] for name in sorted(self._tests)),
         )
 
+    def draft(self, name: str) -> Script | None:
+        """Return this session's draft of a script, None without one; from any thread."""
+        linked = self._drafts.get(name)
+        return None if linked is None else linked.script
+
     def graph(self, live_tests: Iterable[TestSource]) -> ImportGraph:
         """Return who requires whom: this session's drafts and tests, and what is live behind them."""
         tests = {test.name: test for test in live_tests} | self._tests

@@ -167,7 +167,15 @@ class RunTests:
     """What the names of the tests to run hold; empty: all."""
 
 
-Command = UseApp | Call | RunTests | Publish | Rollback | Releases | Report | Graph | Cover | Show
+@dataclass(frozen=True, slots=True)
+class Dashboard:
+    """`%dashboard [APP]`."""
+
+    app: str | None
+    """None: the app the notebook works on."""
+
+
+Command = UseApp | Call | RunTests | Publish | Rollback | Releases | Report | Graph | Cover | Dashboard | Show
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,6 +296,8 @@ def _command(line: str) -> Command:
         return Releases(_number(name, rest) if rest else None)
     if name == "%graph":
         return Graph(_only(name, _words(rest)) if rest else None)
+    if name == "%dashboard":
+        return Dashboard(check_app_name(_only(name, _words(rest))) if rest else None)
     if rest:
         raise _usage(name)
     return Cover() if name == "%coverage" else Show(name)

@@ -161,6 +161,14 @@ MAGICS = (
         "%graph greet",
     ),
     Magic(
+        "%dashboard",
+        "[APP]",
+        "Show a panel to look at and change the app: scripts, routes, releases.",
+        "What it shows and changes is live: every save, every other change and every rollback is a release, and tests "
+        "run first. Without APP it is this notebook's app. The notebook's drafts stay in front of what is live.",
+        "%dashboard welcome",
+    ),
+    Magic(
         "%report",
         "on|off",
         "Show under each cell what its runs used: time, CPU time, memory, SDK calls; off at first.",

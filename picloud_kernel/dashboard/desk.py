@@ -1,0 +1,91 @@
+"""What the sections of one panel share: the app as it was loaded, and the way to change it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from picloud.admin.edits import Edit
+from picloud.errors import NotFound
+from picloud.model.app import App
+from picloud.model.release import Manifest
+from picloud.model.script import LinkedScript, Script
+from picloud.modules.graph import ImportGraph
+from picloud.platform import Platform
+from picloud.publishing.publisher import Plan, Published
+from picloud.storage.releases import ReleaseInfo
+from picloud.syntax.imports import imports_of
+from picloud_kernel.commands import author, bases
+
+NO_SCRIPTS = ImportGraph({}, {}, (), {})
+
+
+class Desk:
+    """One app, read by `load` and changed by releases; sections show what was loaded last."""
+
+    def __init__(
+        self, app_name: str, platform: Callable[[], Platform], *, server_url: str | None,
+        draft: Callable[[str], Script | None] = lambda _: None,
+    ) -> None:  # fmt: skip
+        """`platform` may open it, and raise; `draft` gives the notebook's own version of a script."""
+        self.app_name = app_name
+        self.draft = draft
+        self.show: Callable[[], None] = self.load
+        """Loads and shows; the panel sets it."""
+        self.app: App | None = None
+        """None: there is no such app yet."""
+        self.live = Manifest()
+        self.graph = NO_SCRIPTS
+        self.releases: list[ReleaseInfo] = []
+        """Newest first."""
+        self._platform = platform
+        self._server_url = server_url
+
+    def load(self) -> None:
+        """Read what is live and the releases; raises `PlatformError`."""
+        platform = self._platform()
+        try:
+            self.app = platform.apps.get(self.app_name)
+        except NotFound:
+            self.app, self.live, self.graph, self.releases = None, Manifest(), NO_SCRIPTS, []
+            return
+        self.live = platform.publisher.live(self.app_name)
+        self.releases = platform.releases.list(self.app.id)
+        linked = {script.name: LinkedScript(script, imports_of(script.source)) for script in self.live.scripts}
+        self.graph = ImportGraph.of(linked, self.live.routes, self.live.tests)
+
+    def reload(self) -> None:
+        """Show what is live now."""
+        self.show()
+
+    def is_stale(self) -> bool:
+        """Tell whether something else is live than what was loaded."""
+        return self._platform().publisher.live(self.app_name) != self.live
+
+    def publish(self, change: Edit, message: str) -> str:
+        """Publish the live manifest with a change; return what to say. Raises as `Publisher.edit`."""
+        return _told(self._platform().publisher.edit(self.app_name, change, author=author(), message=message))
+
+    def manifest_of(self, number: int) -> Manifest:
+        """Return what a release published."""
+        platform = self._platform()
+        return platform.releases.get(platform.apps.get(self.app_name).id, number).manifest
+
+    def plan(self, manifest: Manifest) -> Plan:
+        """Return what publishing the manifest would do now."""
+        return self._platform().publisher.plan(self.app_name, manifest)
+
+    def roll_back(self, number: int) -> str:
+        """Publish an earlier release again; return what to say."""
+        return _told(self._platform().publisher.rollback(self.app_name, number, author=author()))
+
+    def addresses(self) -> list[str]:
+        """Return the app's root URLs: on the data plane, and through Jupyter when that is known."""
+        return [f"{base}/run/{self.app_name}" for base in bases(self._platform().settings, self._server_url)]
+
+
+def _told(published: Published) -> str:
+    if not published.plan.changes_anything:
+        return f"Nothing changed: release {published.release.number} is live."
+    tests = len(published.tests)
+    passed = f" {tests} {'test' if tests == 1 else 'tests'} passed." if tests else ""
+    return f"Release {published.release.number} is live.{passed}"
