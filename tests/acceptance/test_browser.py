@@ -159,6 +159,76 @@ def test_the_welcome_notebook_goes_live(lab: Lab, page: Page, tmp_path: Path) ->
     assert httpx.get(f"{lab.data_plane}welcome/hello/ada").json() == answer
 
 
+GREET = '%%module greet\nlocal M = {}\nfunction M.hello(name)\n  return "hello " .. name\nend\nreturn M'
+HELLO = '%%endpoint hello GET /hello/:name\nreturn { message = require("greet").hello(request.params.name) }'
+HOSTILE = "<img src=x onerror=\"document.title='owned'\">"
+DASHBOARD = ("%app shop", GREET, HELLO, f"%publish -m {HOSTILE}", "%dashboard")
+
+
+def test_the_dashboard_changes_the_app(lab: Lab, page: Page, tmp_path: Path) -> None:
+    """Break a script and mend it, be refused a kind, go back: by clicking, with what is live asked over HTTP."""
+    _write_notebook(tmp_path / "work" / "dashboard.ipynb", *DASHBOARD)
+    page.goto(str(lab.lab.copy_with(path="/lab/tree/dashboard.ipynb")))
+    page.locator(".jp-Notebook").wait_for()
+    page.get_by_text("PiCloud (Lua) | Idle").wait_for()
+    page.locator(".lm-MenuBar-itemLabel", has_text=re.compile("^Run$")).click()
+    page.locator("li[data-command='runmenu:run-all']").click()
+    panel = page.locator(".picloud-dashboard")
+    expect(panel.get_by_role("heading", name="shop")).to_be_visible()
+
+    source, save = panel.locator("textarea"), panel.get_by_role("button", name="Save", exact=True)
+    panel.get_by_role("button", name="greet").click()
+    expect(source).to_have_value(re.compile("hello "))
+    good = source.input_value()
+    source.fill(good.replace("end\n", ""))
+    save.click()
+    expect(panel.locator("[role=alert]")).to_contain_text("greet, line ")
+    page.screenshot(path=tmp_path / "dashboard-invalid.png")
+    assert answer(lab) == {"message": "hello ada"}
+
+    source.fill(good.replace("hello ", "good day "))
+    save.click()
+    expect(panel.get_by_text("Release 2 is live.")).to_be_visible()
+    expect(panel.get_by_text("This notebook has a draft of")).to_be_visible()
+    assert answer(lab) == {"message": "good day ada"}
+    page.screenshot(path=tmp_path / "dashboard-saved.png")
+
+    panel.get_by_role("button", name="hello").click()
+    panel.get_by_label("Kind").select_option("module")
+    expect(panel.get_by_text("cannot become a module while routes lead to it")).to_be_visible()
+    expect(panel.get_by_label("Kind")).to_have_value("endpoint")
+    page.screenshot(path=tmp_path / "dashboard-refused.png")
+
+    panel.get_by_role("tab", name="Routes").click()
+    expect(panel.get_by_role("cell", name="/hello/:name").first).to_be_visible()
+    page.screenshot(path=tmp_path / "dashboard-routes.png")
+
+    panel.get_by_role("tab", name="Releases").click()
+    expect(panel.get_by_role("cell", name=HOSTILE)).to_be_visible()
+    panel.get_by_label("Go back to").select_option(index=0)
+    expect(panel.get_by_text("changes module greet")).to_be_visible()
+    panel.locator("summary", has_text="module greet").click()
+    panel.get_by_role("button", name="Roll back", exact=True).click()
+    page.screenshot(path=tmp_path / "dashboard-rollback.png")
+    panel.get_by_role("button", name="Yes, roll back").click()
+    expect(panel.get_by_text("Went back to release 1. Release 3 is live.")).to_be_visible()
+    assert answer(lab) == {"message": "hello ada"}
+    assert page.title() != "owned"
+    assert panel.locator("img").count() == 0
+
+
+def _write_notebook(path: Path, *cells: str) -> None:
+    """Write a notebook whose kernel is PiCloud's."""
+    code: dict[str, object] = {"cell_type": "code", "metadata": {}, "execution_count": None, "outputs": []}
+    kernel = {"kernelspec": {"name": "picloud", "display_name": "PiCloud (Lua)", "language": "lua"}}
+    sources = [{**code, "id": f"cell-{number}", "source": cell} for number, cell in enumerate(cells)]
+    path.write_text(json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": kernel, "cells": sources}))
+
+
+def answer(lab: Lab) -> object:
+    return httpx.get(f"{lab.data_plane}shop/hello/ada").json()
+
+
 def _screenshots(page: Page, folder: Path) -> None:
     """Save the notebook as it looks after the run, screen by screen."""
     scroller = page.locator(".jp-WindowedPanel-outer").first

@@ -497,3 +497,19 @@ def test_a_database_that_is_down_is_said_and_tried_again(
         assert kernel.succeeds("return 1").text == "1"
     finally:
         kernel.close()
+
+
+def test_the_dashboard_is_a_widget_of_the_notebooks_app_or_of_another(kernel: Kernel, app: str) -> None:
+    widget = "application/vnd.jupyter.widget-view+json"
+    [own] = kernel.succeeds("%dashboard").displays
+    assert f"Dashboard of the app {app}" in own["text/plain"]
+    [other] = kernel.succeeds("%dashboard another").displays
+    assert "Dashboard of the app another" in other["text/plain"]
+    assert own[widget]["model_id"] != other[widget]["model_id"]
+    [again] = kernel.succeeds("%dashboard").displays
+    assert again[widget]["model_id"] == own[widget]["model_id"]
+
+
+def test_the_dashboard_needs_an_app_that_can_be(kernel: Kernel, app: str) -> None:
+    assert kernel.fails("%dashboard Blog!")["ename"] == "invalid_input"
+    assert kernel.fails("%dashboard a b")["ename"] == "invalid_input"

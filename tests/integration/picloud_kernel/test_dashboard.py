@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import closing, nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
@@ -90,8 +91,8 @@ def put(platform: Platform, script: Script) -> None:
     platform.publisher.edit("blog", change, author="eve")
 
 
-def is_shown(widget: object) -> bool:
-    return getattr(widget, "layout").display != "none"  # noqa: B009  (ipywidgets has no types)
+def is_shown(widget: Any) -> bool:
+    return bool(widget.layout.display != "none")
 
 
 # The panel
@@ -540,7 +541,7 @@ def test_text_of_the_app_is_never_markup(platform: Platform, show: Callable[...,
     assert not any("<img" in value for value in shown)
 
 
-def _all(widget: object) -> Iterator[object]:
+def _all(widget: Any) -> Iterator[Any]:
     yield widget
     for child in getattr(widget, "children", ()):
         yield from _all(child)
