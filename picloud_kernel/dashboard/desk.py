@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 from picloud.admin.edits import Edit
@@ -29,6 +30,8 @@ class Desk:
         """`platform` may open it, and raise; `draft` gives the notebook's own version of a script."""
         self.app_name = app_name
         self.draft = draft
+        self.lock = threading.RLock()
+        """Held by whoever uses the panel: JupyterLab has widgets answered in a thread beside that of the cells."""
         self.show: Callable[[], None] = self.load
         """Loads and shows; the panel sets it."""
         self.app: App | None = None

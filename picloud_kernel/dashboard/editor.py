@@ -23,6 +23,8 @@ SOURCE_ROWS = 18
 class Editing:
     """A script as somebody edits it."""
 
+    key: str
+    """The name of the script that was chosen, live or deleted since; "" for a new one."""
     base: Script | None
     """What was live when it was loaded; None for a new script."""
     name: str
@@ -45,7 +47,7 @@ class Editing:
         return replace(self, base=now, is_overtaken=True)
 
 
-NEW = Editing(None, "", ScriptKind.MODULE, "")
+NEW = Editing("", None, "", ScriptKind.MODULE, "")
 
 
 class ScriptEditor:
@@ -57,7 +59,7 @@ class ScriptEditor:
         self._published = published
         self._current: Editing | None = None
         self._typed: dict[str, Editing] = {}
-        """By the name that is live; "" for the new script."""
+        """By key."""
         self.notice = Notice(desk)
         self._title = HTML()
         self.name = Text(description="Name", placeholder="greet", continuous_update=False)
@@ -82,17 +84,18 @@ class ScriptEditor:
 
     @property
     def shown(self) -> str | None:
-        """The name of the script that is shown, as it is live; None for none and for a new one."""
-        return self._current.base.name if self._current is not None and self._current.base is not None else None
+        """The name of the script that was chosen; None for none and for a new one."""
+        return (self._current.key or None) if self._current is not None else None
 
     @property
     def told(self) -> str:
         """What is said below the text, as HTML."""
         return str(self._told.value)
 
-    def is_typed(self, name: str) -> bool:
-        """Tell whether a script has text that is not saved."""
-        return name in self._typed
+    @property
+    def typed(self) -> dict[str, ScriptKind]:
+        """The scripts with text that is not saved, with their kinds; also those that somebody deleted."""
+        return {key: editing.kind for key, editing in self._typed.items() if key}
 
     def open(self, name: str) -> None:
         """Show a live script, with what was typed for it before."""
@@ -113,15 +116,15 @@ class ScriptEditor:
     def refresh(self) -> None:
         """Show what is live now; text that is not saved stays, and is compared with it."""
         self._keep()
-        for key, typed in list(self._typed.items()):
-            if typed.base is not None:
-                self._typed[key] = typed.rebased(edits.script_of(self._desk.live, typed.base.name))
+        for key, typed in self._typed.items():
+            if key:
+                self._typed[key] = typed.rebased(edits.script_of(self._desk.live, key))
         current = self._current
-        if current is not None and not current.is_typed and current.base is not None:
-            base = edits.script_of(self._desk.live, current.base.name)
+        if current is not None and current.key in self._typed:
+            self._current = self._typed[current.key]
+        elif self.shown is not None:
+            base = edits.script_of(self._desk.live, self.shown)
             self._current = _loaded(base) if base is not None else None
-        elif current is not None and current.base is not None:
-            self._current = self._typed[current.base.name]
         self._display()
 
     def _keep(self) -> None:
@@ -132,14 +135,10 @@ class ScriptEditor:
         self._current = replace(self._current, name=name, kind=self.kind.value, source=self.source.value)
         self._forget()
         if self._current.is_typed:
-            self._typed[self._key] = self._current
+            self._typed[self._current.key] = self._current
 
     def _forget(self) -> None:
-        self._typed.pop(self._key, None)
-
-    @property
-    def _key(self) -> str:
-        return self.shown or ""
+        self._typed.pop(self.shown or "", None)
 
     def _start(self, editing: Editing | None) -> None:
         self.notice.clear()
@@ -222,10 +221,12 @@ class ScriptEditor:
         return self._publish(change, f"{verb} {script.kind} {script.name}", script.name)
 
     def _revert(self) -> None:
-        if self._current is not None:
-            self._forget()
-            base = self._current.base
-            self._start(NEW if base is None else _loaded(base))
+        name = self.shown
+        self._forget()
+        self._current = None
+        self._published(name)
+        if name is None:
+            self._start(NEW)
 
     def _rename(self) -> str:
         base, new = self._base(), self.new_name.value
@@ -235,7 +236,9 @@ class ScriptEditor:
         return self._publish(change, f"Rename {base.name} to {new}"[:200], new)
 
     def _delete_question(self) -> str:
-        return f"Delete the {self._base().kind} {self._base().name}? Releases keep it."
+        base = self._base()
+        typed = " and what you typed" if (self.kind.value, self.source.value) != (base.kind, base.source) else ""
+        return f"Delete the {base.kind} {base.name}{typed}? Releases keep what was published."
 
     def _delete(self) -> str:
         base = self._base()
@@ -256,7 +259,7 @@ class ScriptEditor:
 
 
 def _loaded(base: Script) -> Editing:
-    return Editing(base, base.name, base.kind, base.source)
+    return Editing(base.name, base, base.name, base.kind, base.source)
 
 
 def _overtaken(current: Editing) -> list[Html]:

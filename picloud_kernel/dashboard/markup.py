@@ -22,7 +22,7 @@ class Html(str):
 
 
 def tag(name: str, *children: str, **attributes: str) -> Html:
-    """Return an element; `class_` and `for_` stand for the attributes that are words of Python."""
+    """Return an element; `class_` stands for `class`."""
     inner = "".join(child if isinstance(child, Html) else html.escape(child) for child in children)
     told = "".join(f' {key.rstrip("_")}="{html.escape(value)}"' for key, value in attributes.items())
     return Html(f"<{name}{told}>{inner}</{name}>")

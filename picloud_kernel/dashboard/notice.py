@@ -53,21 +53,25 @@ class Notice:
         """Return a callback that does the action and says what it returned, or what went wrong."""
 
         def callback(_event: object) -> None:
-            self.clear()
-            try:
-                done = action()
-            except PicloudError as failure:
-                self._fail(failure)
-            except KeyboardInterrupt:
-                self._show(error(RunInterrupted()))
-            except Exception:
-                _LOG.exception("the dashboard failed")
-                self._show(error(PlatformError(_DEFECT)))
-            else:
-                if done is not None:
-                    self.say(done)
+            with self._desk.lock:
+                self._do(action)
 
         return callback
+
+    def _do(self, action: Callable[[], str | None]) -> None:
+        self.clear()
+        try:
+            done = action()
+        except PicloudError as failure:
+            self._fail(failure)
+        except KeyboardInterrupt:
+            self._show(error(RunInterrupted()))
+        except Exception:
+            _LOG.exception("the dashboard failed")
+            self._show(error(PlatformError(_DEFECT)))
+        else:
+            if done is not None:
+                self.say(done)
 
     def _fail(self, failure: PicloudError) -> None:
         if isinstance(failure, PlatformError):

@@ -61,8 +61,9 @@ class Panel:
 
     def close(self) -> None:
         """Take the widgets away from every page that shows them."""
-        for widget in _below(self.widget):
-            widget.close()
+        with self._desk.lock:
+            for widget in _below(self.widget):
+                widget.close()
 
     def mimebundle(self) -> dict[str, Any]:
         """Return what shows the panel, in the forms a front end may pick from."""

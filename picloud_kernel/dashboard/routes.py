@@ -70,13 +70,16 @@ class Routes:
 
     def _choices(self) -> None:
         keys = {f"{route.method} {route.pattern}": route for route in self._desk.live.routes}
-        if self._base is not None and self._base not in keys.values():
-            self._base = keys.get(self._key())
+        overtaken = self._key() if self._base is not None and self._base not in keys.values() else None
+        if overtaken is not None:
+            self._base = keys.get(overtaken)
         chosen = self._key() or NEW
         self.choice.value = None
         self.choice.options = [("a new route", NEW), *((key, key) for key in keys)]
         self.choice.value = chosen
         self.delete.widget.layout.display = "none" if self._base is None else None
+        if overtaken is not None:
+            self.notice.say(f"Somebody changed or deleted {overtaken}: the form keeps what you chose.")
 
     def _rows(self) -> Html:
         live = self._desk.live
@@ -120,6 +123,7 @@ class Routes:
         if self._base is None:
             raise InvalidInput("Choose a route first.")
         said = self._desk.publish(edits.delete_route(self._base), f"Delete route {self._key()}")
+        self._base = None
         self._desk.reload()
         return said
 

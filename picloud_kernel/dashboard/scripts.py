@@ -58,13 +58,14 @@ class Scripts:
     def _fill(self) -> None:
         """Show the scripts whose names have the filter in them, the chosen one still chosen."""
         wanted = self.filter.value.strip().lower()
-        scripts = [script for script in self._desk.live.scripts if wanted in script.name.lower()]
-        names = [script.name for script in scripts]
+        typed = self.editor.typed
+        kinds = {**typed, **{script.name: script.kind for script in self._desk.live.scripts}}
+        names = sorted(name for name in kinds if wanted in name.lower())
         self.list.value = None
         self.list.icons = ()
-        self.list.options = [(f"{name} *" if self.editor.is_typed(name) else name, name) for name in names]
-        self.list.icons = [f"picloud-{script.kind}" for script in scripts]
-        self.list.tooltips = [f"{script.kind} {script.name}" for script in scripts]
+        self.list.options = [(f"{name} *" if name in typed else name, name) for name in names]
+        self.list.icons = [f"picloud-{kinds[name]}" for name in names]
+        self.list.tooltips = [f"{kinds[name]} {name}" for name in names]
         self.list.value = self.editor.shown if self.editor.shown in names else None
 
     def _choose(self) -> None:

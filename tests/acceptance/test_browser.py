@@ -162,7 +162,8 @@ def test_the_welcome_notebook_goes_live(lab: Lab, page: Page, tmp_path: Path) ->
 GREET = '%%module greet\nlocal M = {}\nfunction M.hello(name)\n  return "hello " .. name\nend\nreturn M'
 HELLO = '%%endpoint hello GET /hello/:name\nreturn { message = require("greet").hello(request.params.name) }'
 HOSTILE = "<img src=x onerror=\"document.title='owned'\">"
-DASHBOARD = ("%app shop", GREET, HELLO, f"%publish -m {HOSTILE}", "%dashboard")
+ODD = """%%endpoint "<img src=x onerror=document.title='owned'>" GET /odd\nreturn 1"""
+DASHBOARD = ("%app shop", GREET, HELLO, ODD, f"%publish -m {HOSTILE}", "%dashboard")
 
 
 def test_the_dashboard_changes_the_app(lab: Lab, page: Page, tmp_path: Path) -> None:
@@ -194,10 +195,13 @@ def test_the_dashboard_changes_the_app(lab: Lab, page: Page, tmp_path: Path) -> 
     page.screenshot(path=tmp_path / "dashboard-saved.png")
 
     panel.get_by_role("button", name="hello").click()
+    expect(panel.get_by_label("Kind")).to_have_value("endpoint")
     panel.get_by_label("Kind").select_option("module")
     expect(panel.get_by_text("cannot become a module while routes lead to it")).to_be_visible()
     expect(panel.get_by_label("Kind")).to_have_value("endpoint")
     page.screenshot(path=tmp_path / "dashboard-refused.png")
+    panel.get_by_role("button", name="onerror").click()
+    expect(panel.get_by_role("heading", name="onerror")).to_be_visible()
 
     panel.get_by_role("tab", name="Routes").click()
     expect(panel.get_by_role("cell", name="/hello/:name").first).to_be_visible()

@@ -513,3 +513,24 @@ def test_the_dashboard_is_a_widget_of_the_notebooks_app_or_of_another(kernel: Ke
 def test_the_dashboard_needs_an_app_that_can_be(kernel: Kernel, app: str) -> None:
     assert kernel.fails("%dashboard Blog!")["ename"] == "invalid_input"
     assert kernel.fails("%dashboard a b")["ename"] == "invalid_input"
+
+
+def test_a_python_kernel_shows_the_dashboard_and_gives_the_platform_back(
+    kernel: Kernel, app: str, environment: dict[str, str]
+) -> None:
+    kernel.succeeds(GREET)
+    kernel.succeeds("%publish")
+    manager = KernelManager(kernel_name="python3")
+    manager.start_kernel(env=os.environ | environment)
+    python = Kernel(manager)
+    try:
+        python.succeeds(f"from picloud_kernel.dashboard import Dashboard\nshown = Dashboard('{app}')")
+        [display] = python.succeeds("shown").displays
+        assert "application/vnd.jupyter.widget-view+json" in display
+        assert python.succeeds("print(shown.panel.scripts.title)").stdout == "Scripts (1)\n"
+        python.succeeds("shown.close()")
+        refused = python.run("Dashboard('Blog!')").error
+        assert refused is not None
+        assert "cannot name an app" in refused["evalue"]
+    finally:
+        python.close()

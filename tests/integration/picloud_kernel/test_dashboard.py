@@ -284,10 +284,28 @@ def test_a_script_that_was_deleted_in_between_can_be_made_again(published: Platf
     editor.save.click()
     assert editor.notice.offers_reload
     editor.notice._reload.click()
+    panel.scripts.new.click()
+    editor.name.value, editor.source.value = "other", "return { b = 1 }"
+    panel.refresh_button.click()
+    assert editor.source.value == "return { b = 1 }"
+    panel.scripts.list.value = "tone"
     assert editor.source.value == "return { a = 1 }"
     assert "deleted" in editor.told
     editor.save.click()
     assert source_of(published, "tone") == "return { a = 1 }"
+
+
+def test_reverting_a_script_that_was_deleted_in_between_lets_it_go(published: Platform, panel: Panel) -> None:
+    put(published, Script("tone", MODULE, "return {}"))
+    panel.refresh_button.click()
+    panel.scripts.list.value = "tone"
+    panel.scripts.editor.source.value = "return { a = 1 }"
+    published.publisher.publish("blog", MANIFEST, author="eve")
+    panel.refresh_button.click()
+    assert panel.scripts.list._options_labels == ("greet", "hello", "tone *")
+    panel.scripts.editor.revert.click()
+    assert panel.scripts.list._options_labels == ("greet", "hello")
+    assert not is_shown(panel.scripts.editor.widget)
 
 
 def test_an_endpoint_with_routes_does_not_become_a_module(published: Platform, panel: Panel) -> None:
@@ -481,6 +499,7 @@ def test_a_route_changed_by_somebody_else_is_told(published: Platform, panel: Pa
     panel.routes.save.click()
     assert "Somebody changed the route GET /hello" in said(panel.routes.notice)
     panel.routes.notice._reload.click()
+    assert "Somebody changed or deleted GET /hello" in said(panel.routes.notice)
     assert panel.routes.timing.value
     assert live(published).routes == (theirs,)
     panel.routes.save.click()
