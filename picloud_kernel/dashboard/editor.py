@@ -108,11 +108,6 @@ class ScriptEditor:
         self._keep()
         self._start(self._typed.get("", NEW))
 
-    def close(self) -> None:
-        """Show no script."""
-        self._keep()
-        self._start(None)
-
     def refresh(self) -> None:
         """Show what is live now; text that is not saved stays, and is compared with it."""
         self._keep()
@@ -173,9 +168,7 @@ class ScriptEditor:
         if current.is_overtaken:
             remarks += _overtaken(current)
         if base is None:
-            remarks.append(
-                markup.hint("An endpoint answers requests: give it a route afterwards. A module is required.")
-            )
+            remarks.append(markup.hint("Scripts require a module. An endpoint answers requests, once it has a route."))
             return remarks
         draft = self._desk.draft(base.name)
         if draft is not None and draft != base:
