@@ -71,7 +71,9 @@ class Completion:
         position = len(given)
         arguments: dict[tuple[str, int], Callable[[], Mapping[str, Name]]] = {
             ("%app", 0): self._apps,
+            ("%dashboard", 0): self._apps,
             ("%rollback", 0): self._releases,
+            ("%releases", 0): self._releases,
             ("%report", 0): lambda: _words("on", "off"),
             ("%graph", 0): lambda: _scripts(scope),
             ("%call", 0): lambda: _words(*METHODS),
@@ -81,7 +83,7 @@ class Completion:
         if (magic, position) in arguments:
             return arguments[magic, position]()
         if magic == "%publish":
-            return _words("-m", "--remove")
+            return _words("-m", "--remove", "--force", "--reason")
         if magic == "%%endpoint" and position > 2:
             return _words("auth=public", "auth=token", "timing=on")
         return {}
