@@ -26,6 +26,7 @@ bench: $(VENV)/.installed-test
 	$(BIN)/python -m benchmarks.hello
 	$(BIN)/python -m benchmarks.isolation
 	$(BIN)/python -m benchmarks.modules
+	$(BIN)/python -m benchmarks.publish
 	$(BIN)/python -m benchmarks.sdk
 
 # The versions of this environment become the locked ones; hosts never get into the file.
