@@ -12,7 +12,7 @@ from picloud.engine.client import ExecutorClient, LocalExecutor
 from picloud.engine.counters import CacheCounters
 from picloud.engine.dispatcher import Dispatcher, Published, Snapshots
 from picloud.engine.executor import Executor, Observe
-from picloud.engine.interactive import Interactive
+from picloud.engine.interactive import Interactive, Screen
 from picloud.engine.old_releases import OldReleases
 from picloud.engine.turns import Turns
 from picloud.errors import Conflict
@@ -52,12 +52,13 @@ class Platform:
     """By the names `/metrics` has for them."""
 
     def interactive(
-        self, app_name: str, write: Callable[[str], None], observe: Observe | None = None, *, release: int | None = None
-    ) -> Interactive:
+        self, app_name: str, write: Callable[[str], None], observe: Observe | None = None, screen: Screen | None = None,
+        *, release: int | None = None,
+    ) -> Interactive:  # fmt: skip
         """Start an author's session on an app, which need not exist yet.
 
-        `write` gets what scripts print, `observe` the report of every run. With `release` the session is on that
-        release in place of what is live; raises `NotFound` when there is none.
+        `write` gets what scripts print, `observe` the report of every run, `screen` what cells display; None: `write`.
+        With `release` the session is on that release in place of what is live; raises `NotFound` when there is none.
         """
         current: Callable[[str], Published] = self.snapshots.current
         if release is not None:
@@ -70,7 +71,8 @@ class Platform:
                 write(f"The app {app.name} exists now, since a script used its data.\n")
             return DataSession(self.runs, app, remaining_s, discard)
 
-        return Interactive(current, Executor(limits_of(self.settings), data), app_name, write, observe)
+        executor = Executor(limits_of(self.settings), data)
+        return Interactive(current, executor, app_name, write, observe, screen)
 
     def _stored(self, app_name: str) -> App:
         with suppress(Conflict):  # somebody else made it at this moment

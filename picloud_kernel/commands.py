@@ -12,7 +12,7 @@ from picloud.model.release import Manifest, Release
 from picloud.model.route import Route
 from picloud.model.script import Script
 from picloud.publishing.annotated import is_annotated
-from picloud.publishing.cells import Command, Graph, Publish, Releases, Report, Rollback, Show, UseApp
+from picloud.publishing.cells import Command, Graph, Publish, Releases, Report, Reset, Rollback, Show, UseApp
 from picloud.publishing.magics import help_text
 from picloud.publishing.publisher import Plan, Published, entries_of
 from picloud.settings import Settings
@@ -38,6 +38,8 @@ class Commands:
             case Report(shown):
                 self._session.show_reports = shown
                 return text(f"Reports of runs are {'shown' if shown else 'hidden'} from now on.")
+            case Reset(drafts):
+                return text(self._reset(drafts))
             case Publish():
                 return text(self._publish(command))
             case Rollback():
@@ -53,6 +55,12 @@ class Commands:
             case Show(name):
                 return text(self._show(name))
         raise AssertionError(command)
+
+    def _reset(self, drafts: bool) -> str:
+        app = self._session.scratch
+        forgotten = app.reset(drafts=drafts)
+        what = f"drafts ({', '.join(forgotten) or 'it has none'})"
+        return f"Forgot the variables{f' and the {what}' if drafts else ''} of the app {app.app_name}."
 
     def _show(self, name: str) -> str:
         match name:

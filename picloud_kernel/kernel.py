@@ -13,15 +13,16 @@ import logging
 import os
 import re
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
+from functools import partial
 from typing import Any
 
 from ipykernel.ipkernel import IPythonKernel
 from traitlets import List
 
+from picloud.engine.interactive import Echo, Screen
 from picloud.engine.log import Alert
 from picloud.errors import InvalidInput, NotFound, PicloudError, RunInterrupted
 from picloud.platform import open_platform
@@ -29,9 +30,10 @@ from picloud.publishing.cells import Cell, HelpCell, PythonCell, parse_cell
 from picloud.settings import Settings
 from picloud.version import __version__
 from picloud_kernel import completeness, errors, inspection
+from picloud_kernel.bridge import Bridge
 from picloud_kernel.commands import Commands
 from picloud_kernel.completion import Completion
-from picloud_kernel.display import Bundle
+from picloud_kernel.display import Bundle, echo_bundle
 from picloud_kernel.runner import Runner
 from picloud_kernel.scope import Scope
 from picloud_kernel.session import Session
@@ -64,12 +66,13 @@ class PicloudKernel(IPythonKernel):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._cells = Session(lambda: open_platform(Settings()), self._write)
+        show, update = (partial(self._display, kind) for kind in ("display_data", "update_display_data"))
+        screen = Screen(show, update, self._clear)
+        self._cells = Session(lambda: open_platform(Settings()), self._write, screen)
+        self._bridge = Bridge(self._cells)
         commands = Commands(self._cells, server_url=os.environ.get("JUPYTER_SERVER_URL"))
         self._runner = Runner(self._cells, commands, self._show)
         self._completion = Completion(self._cells)
-        self._turn = threading.Lock()
-        """Held while Lua runs: a subshell's thread waits, or does without the session's names."""
         self._running = _Running.NOTHING
         self._silent = self._wrote_alert = False
         for name in LIBRARIES_THAT_LOG:
@@ -101,11 +104,14 @@ class PicloudKernel(IPythonKernel):
             cell = parse_cell(code)
             if isinstance(cell, PythonCell):
                 self._running = _Running.PYTHON
+                self._runner.let_go(cell_id)
+                if self.shell is not None:
+                    self.shell.user_ns.setdefault("picloud", self._bridge)
                 reply: dict[str, Any] = await super().do_execute(
                     code, silent, store_history, user_expressions, allow_stdin, cell_meta=cell_meta, cell_id=cell_id
                 )
                 return reply
-            with self._turn:
+            with self._cells.lock:  # a subshell's thread waits, or does without the session's names
                 self._running = _Running.LUA
                 outcome = self._run_lua(cell, number, cell_id, user_expressions or {})
         except PicloudError as error:
@@ -116,7 +122,7 @@ class PicloudKernel(IPythonKernel):
             self.log.exception("cell failed inside PiCloud")
             outcome = self._fail(errors.internal_report())
         finally:
-            self._running = _Running.NOTHING
+            self._running, self._silent = _Running.NOTHING, False
         self._count(code, number, store_history and not silent)
         return {**outcome, "execution_count": number}
 
@@ -176,6 +182,16 @@ class PicloudKernel(IPythonKernel):
     def _show(self, bundle: Bundle) -> None:
         self._publish("display_data", bundle, transient={})
 
+    def _display(self, kind: str, echo: Echo, display_id: str) -> None:
+        bundle = echo_bundle((echo,))
+        if bundle is not None:
+            self._publish(kind, bundle, transient={"display_id": display_id})
+
+    def _clear(self, wait: bool) -> None:
+        if not self._silent:
+            sys.stdout.flush()
+            self.send_response(self.iopub_socket, "clear_output", {"wait": wait}, ident=self._topic("clear_output"))
+
     def _publish(self, kind: str, bundle: Bundle, **more: Any) -> None:
         if self._silent:
             return
@@ -184,8 +200,8 @@ class PicloudKernel(IPythonKernel):
         self.send_response(self.iopub_socket, kind, content, ident=self._topic(kind))
 
     async def interrupt_request(self, stream: Any, ident: Any, parent: Any) -> None:
-        """End the running cell: Lua by its own mechanism, Python by SIGINT. Runs in the control thread."""
-        if self._running is _Running.PYTHON:
+        """End the running cell or widget: Lua by its own mechanism, Python by SIGINT. Runs in the control thread."""
+        if not self._bridge.interrupt() and self._running is not _Running.LUA:
             await super().interrupt_request(stream, ident, parent)
             return
         self._cells.interrupt()
@@ -195,12 +211,12 @@ class PicloudKernel(IPythonKernel):
     @contextmanager
     def _scope(self, code: str) -> Iterator[Scope]:
         """Yield the names of a cell; those of the session only while no cell runs."""
-        is_idle = self._turn.acquire(blocking=False)
+        is_idle = self._cells.lock.acquire(blocking=False)
         try:
             yield Scope(code, self._cells.live if is_idle else None, self._runner.source_of)
         finally:
             if is_idle:
-                self._turn.release()
+                self._cells.lock.release()
 
     async def do_complete(self, code: str, cursor_pos: int | None) -> dict[str, Any]:
         """Complete magics and Lua names; Python cells are IPython's."""

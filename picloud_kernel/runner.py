@@ -69,16 +69,18 @@ class Runner:
         """
         match cell:
             case ScratchCell(source):
+                self.let_go(cell_id)
                 return self._scratch(source, name)
             case ModuleCell():
-                self._module(cell)
+                self._module(cell, cell_id)
             case EndpointCell():
-                self._endpoint(cell)
+                self._endpoint(cell, cell_id)
             case AnnotatedCell():
                 self._annotated(cell, cell_id)
             case TestCell():
-                self._test(cell)
+                self._test(cell, cell_id)
             case CommandCell(commands):
+                self.let_go(cell_id)
                 for command in commands:
                     self._command(command)
         return None
@@ -106,21 +108,35 @@ class Runner:
             case _:
                 self._show(self._commands.run(command))
 
+    def let_go(self, cell_id: str | None) -> None:
+        """Forget what a cell defined that defines nothing now."""
+        app = self._session.opened
+        former = app.settle(cell_id) if app is not None and cell_id is not None else None
+        if former is not None:
+            self._show(text(f"{former}: no draft any more, since this cell defined it"))
+
     def _scratch(self, source: str, name: str) -> Bundle | None:
         if not source.strip():
             return None
         self._scratches[name] = source
         return echo_bundle(self._session.scratch.run(source, name=name))
 
-    def _module(self, cell: ModuleCell) -> None:
+    def _replaces(self, cell_id: str | None, *, script: str | None = None, test: str | None = None) -> str:
+        """Note what a cell defines; return what to say of what it defined before."""
+        if cell_id is None:
+            return ""
+        former = self._session.app.settle(cell_id, script=script, test=test)
+        return "" if former is None else f"; replaces {former}"
+
+    def _module(self, cell: ModuleCell, cell_id: str | None) -> None:
         self._modules[cell.script.name] = cell.script.source
         self._session.app.define(cell.script)
-        self._show(text(f"module {cell.script.name}: draft"))
+        self._show(text(f"module {cell.script.name}: draft{self._replaces(cell_id, script=cell.script.name)}"))
 
-    def _endpoint(self, cell: EndpointCell) -> None:
+    def _endpoint(self, cell: EndpointCell, cell_id: str | None) -> None:
         self._endpoints[cell.script.name] = cell.script.source
         self._session.app.define(cell.script, (cell.route,))
-        where = f"{cell.route.method} {cell.route.pattern}"
+        where = f"{cell.route.method} {cell.route.pattern}{self._replaces(cell_id, script=cell.script.name)}"
         self._show(text(f"endpoint {cell.script.name}: draft, answers {where}"))
 
     def _annotated(self, cell: AnnotatedCell, cell_id: str | None) -> None:
@@ -136,11 +152,13 @@ class Runner:
             where = f"{cell.method} {cell.pattern}"
             self._show(Bundle({"text/plain": f"response info of {where}: waits for the cell '-- {where}'"}))
         else:
-            self._endpoint(annotated_endpoint(cells))
+            self._endpoint(annotated_endpoint(cells), None)
 
-    def _test(self, cell: TestCell) -> None:
+    def _test(self, cell: TestCell, cell_id: str | None) -> None:
         self._tests[cell.test.name] = cell.test.source
         self._session.app.define_test(cell.test)
+        if replaces := self._replaces(cell_id, test=cell.test.name):
+            self._show(text(f"test {cell.test.name}: draft{replaces}"))
         if cell.coverage:
             self._covered_test(cell.test)
             return

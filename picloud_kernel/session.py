@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 
-from picloud.engine.interactive import Interactive
+from picloud.engine.interactive import Interactive, Screen
 from picloud.errors import InvalidInput
 from picloud.model.run import RunReport
 from picloud.model.script import Script
@@ -18,15 +19,23 @@ SCRATCH_APP = "scratch"
 class Session:
     """One kernel's platform and interactive apps.
 
-    Used from the thread that runs cells, but for `interrupt`. The platform is opened by the first cell that needs it;
-    when that fails, the error is that cell's, and the next cell tries again.
+    Used by who holds `lock`, since cells of subshells and widgets run in threads of their own, but for `interrupt`.
+    The platform is opened by the first cell that needs it; when that fails, the error is that cell's, and the next
+    cell tries again.
     """
 
     def __init__(
-        self, open_platform: Callable[[], AbstractContextManager[Platform]], write: Callable[[str], None]
+        self,
+        open_platform: Callable[[], AbstractContextManager[Platform]],
+        write: Callable[[str], None],
+        screen: Screen | None = None,
     ) -> None:
+        """Take what cells write and display to; `screen` None: both are written."""
         self._open_platform = open_platform
         self._write = write
+        self._screen = screen
+        self.lock = threading.Lock()
+        """Held while Lua runs: one state takes one run at a time."""
         self._resources = ExitStack()
         self._platform: Platform | None = None
         self._apps: dict[str, Interactive] = {}
@@ -76,6 +85,11 @@ class Session:
         return self._current
 
     @property
+    def opened(self) -> Interactive | None:
+        """What `scratch` would give, if a cell has needed it already."""
+        return self._apps.get(self._app_name or SCRATCH_APP)
+
+    @property
     def scratch(self) -> Interactive:
         """Where scratch code runs: the chosen app, or a place of its own before one is chosen."""
         return self._interactive(self._app_name or SCRATCH_APP)
@@ -110,6 +124,6 @@ class Session:
 
     def _interactive(self, name: str) -> Interactive:
         if name not in self._apps:
-            self._apps[name] = self.platform.interactive(name, self._write, self._observe)
+            self._apps[name] = self.platform.interactive(name, self._write, self._observe, self._screen)
         self._current = self._apps[name]
         return self._current

@@ -18,7 +18,7 @@ from picloud.engine.outcome import error_of, response_of
 from picloud.engine.validator import check_source
 from picloud.errors import InvalidModule, InvalidScript
 from picloud.lua.limits import Limits, RunLimits
-from picloud.lua.state import HostCall, HostCalls, LuaState, Scalar, SdkCall
+from picloud.lua.state import HostCalls, LuaState, Scalar, SdkCall
 from picloud.model.app import App, AppId
 from picloud.model.http import Request, Response
 from picloud.model.run import RunReport
@@ -121,15 +121,15 @@ class Executor:
         return int(values[1])
 
     def cell(
-        self, state: LuaState, app: App, name: str, text: str, source: ScriptSource, echo: HostCall,
-        *, write: Write, observe: Observe | None = None,
+        self, state: LuaState, app: App, operation: bytes, name: str, text: str, source: ScriptSource,
+        calls: HostCalls, *arguments: Scalar, write: Write, observe: Observe | None = None,
     ) -> None:  # fmt: skip
-        """Run a scratch cell in a session's own state; `echo` gets type, text and JSON of each value it returns."""
+        """Run a scratch cell in a session's own state; `calls` get its values and what it displays."""
         log = RunLog(self.limits.run, to_text(write))
-        operations = {b"echo": echo, **log.operations, **self._module_calls(state, Resolver(source))}
+        operations = {**calls, **log.operations, **self._module_calls(state, Resolver(source))}
         self._slim(state)  # what earlier cells let go of does not count
         with self._tracked(self._states, state), self._run_of(app, state, Phase.CELL) as run:
-            self._run(state, name, b"cell", name, text, limits=self.limits.run, operations=operations,
+            self._run(state, name, operation, name, text, *arguments, limits=self.limits.run, operations=operations,
                       sdk=partial(_call, run), observe=observe, label=name)  # fmt: skip
 
     def look(self, state: LuaState, path: tuple[str, ...]) -> tuple[str, ...]:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import re
+import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any, Final
 
 from picloud.engine.coverage import Coverage, CoveringExecutor
 from picloud.engine.dispatcher import Published
@@ -11,9 +15,9 @@ from picloud.engine.executor import Executor, Observe
 from picloud.engine.router import Router
 from picloud.engine.testing import TestResult, call_endpoint, run_test
 from picloud.engine.validator import check_script
-from picloud.errors import NotFound, RunInterrupted, ScriptSyntaxError
+from picloud.errors import InvalidInput, NotFound, RunInterrupted, ScriptSyntaxError
 from picloud.lua.compiler import syntax_error
-from picloud.lua.state import LuaState, Scalar
+from picloud.lua.state import HostCalls, LuaState, Scalar
 from picloud.model.app import App, check_app_name, unpublished
 from picloud.model.http import Response
 from picloud.model.release import Manifest, TestSource
@@ -23,13 +27,16 @@ from picloud.model.value import Value, plain, read_value
 from picloud.modules.graph import ImportGraph
 from picloud.modules.source import DraftOverlay, Snapshot
 from picloud.syntax.echo import with_echo
+from picloud.syntax.session_locals import SessionCell, with_session_locals
 
-__all__ = ["Echo", "Field", "Interactive", "Look", "TestResult"]
+__all__ = ["Echo", "Field", "Interactive", "Look", "Screen", "TestResult", "on_terminal"]
+
+_LUA_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 @dataclass(frozen=True, slots=True)
 class Echo:
-    """One value of a cell's last expression."""
+    """One value of a cell's last expression, or of its `display`."""
 
     type: str
     """Lua's name of the type."""
@@ -65,19 +72,52 @@ class Look(Field):
     """Of a table, those with names, inherited ones included; of a string, its methods."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Definition:
+    """What a cell defined."""
+
+    is_test: bool
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """Where a cell shows values while it runs."""
+
+    display: Callable[[Echo, str], None]
+    """Shows a value, under an id."""
+    update: Callable[[Echo, str], None]
+    """Shows a value in place of what is shown under the id."""
+    clear: Callable[[bool], None]
+    """Takes away what the cell has shown; True: only when the next thing is shown."""
+
+
+def on_terminal(write: Callable[[str], None]) -> Screen:
+    """Return what writes values one after the other, as text; nothing is taken back."""
+
+    def display(echo: Echo, _id: str) -> None:
+        write(echo.text + "\n")
+
+    return Screen(display, display, lambda _wait: None)
+
+
 class Interactive:
-    """One author's session on one app; for one thread, but for `interrupt`."""
+    """One author's session on one app; for one thread at a time, but for `interrupt`."""
 
     def __init__(
         self, current: Callable[[str], Published], executor: Executor, app_name: str, write: Callable[[str], None],
-        observe: Observe | None = None,
+        observe: Observe | None = None, screen: Screen | None = None,
     ) -> None:  # fmt: skip
+        """Take where scripts print, who gets the report of each run, and where cells show values; None: `write`."""
         self.app_name = check_app_name(app_name)
         self._current = current
         self._executor = executor
         self._write = write
         self._observe = observe
+        self._screen = screen or on_terminal(write)
         self._state: LuaState | None = None
+        self._constants: set[str] = set()
+        self._origins: dict[str, _Definition] = {}
         self._drafts: dict[str, LinkedScript] = {}
         self._routes: dict[str, tuple[Route, ...]] = {}
         self._tests: dict[str, TestSource] = {}
@@ -98,6 +138,32 @@ class Interactive:
         """Keep a test for `manifest`."""
         self._tests[test.name] = test
 
+    def settle(self, cell_id: str, *, script: str | None = None, test: str | None = None) -> str | None:
+        """Note what a notebook's cell defines now, if anything; return what it alone defined before, gone from here."""
+        now = None if script is test is None else _Definition(script is None, str(script or test))
+        former = self._origins.pop(cell_id, None)
+        if now is not None:
+            self._origins = {cell: defined for cell, defined in self._origins.items() if defined != now}
+            self._origins[cell_id] = now
+        if former is None or former == now:
+            return None
+        if former.is_test:
+            del self._tests[former.name]
+            return f"test {former.name}"
+        del self._routes[former.name]
+        return _label(self._drafts.pop(former.name).script)
+
+    def reset(self, *, drafts: bool) -> tuple[str, ...]:
+        """Forget the variables, and the drafts if asked to; return the drafts forgotten."""
+        self._state = None
+        self._constants.clear()
+        if not drafts:
+            return ()
+        manifest = self.manifest()
+        for definitions in (self._drafts, self._routes, self._tests, self._origins):
+            definitions.clear()
+        return (*map(_label, manifest.scripts), *(f"test {test.name}" for test in manifest.tests))
+
     def manifest(self) -> Manifest:
         """Return everything defined in this session."""
         return Manifest(
@@ -117,23 +183,19 @@ class Interactive:
         return ImportGraph.of(self._scripts(), self._view()[2], tests.values())
 
     def run(self, source: str, *, name: str = "cell") -> tuple[Echo, ...]:
-        """Run scratch code; return the values of its last expression. Globals stay for the next cell."""
-        try:
-            source.encode()
-        except UnicodeEncodeError:
-            raise ScriptSyntaxError("The text holds half of a surrogate pair.", script=name) from None
-        if self._state is None:
-            self._state = self._executor.new_state()
+        """Run scratch code; return the values of its last expression.
+
+        Its variables stay for the next cell, also those it declares as `local` at its top level.
+        """
         values: list[Echo] = []
 
         def echo(kind: bytes, shown: bytes) -> tuple[Scalar, ...]:
             if kind != b"nil":
-                values.append(Echo(_text(kind), read_value(_text(shown))))
+                values.append(_echo(kind, shown))
             return ()
 
-        text = with_echo(source, lambda candidate: syntax_error(candidate) is None)
-        app, scripts, _routes = self._view()
-        self._executor.cell(self._state, app, name, text, scripts, echo, write=self._write, observe=self._observe)
+        text = _echoed(source, name)
+        self._run(b"cell", name, self._keep_locals(text, name), {b"echo": echo})
         return tuple(values)
 
     def look(self, *path: str) -> Look | None:
@@ -153,6 +215,82 @@ class Interactive:
         _app, overlay, routes = self._view()
         scripts = {**self._published().snapshot.scripts, **overlay.drafts}
         return {name: linked.script for name, linked in scripts.items()}, routes
+
+    def evaluate(self, source: str, values: Mapping[str, Any], *, name: str) -> tuple[Any, ...]:
+        """Run scratch code that has `values` as locals; return its values.
+
+        What crosses is JSON in both directions; None is nil. Raises `InvalidInput` for a value without JSON.
+        """
+        for variable in values:
+            if not _LUA_NAME.fullmatch(variable) or not _is_lua(f"local {variable}"):
+                raise InvalidInput(f"{variable[:80]!r} cannot name a variable of Lua.")
+        results: list[Any] = []
+
+        def result(text: bytes) -> tuple[Scalar, ...]:
+            results.append(json.loads(text))
+            return ()
+
+        given = _to_json(values)
+        text = _echoed(source, name)
+        first = 1 if text == source else 2  # the echo returns a nil before the values
+        head = f"local {', '.join(values)} = ... " if values else ""
+        chunk = head + self._keep_locals(text, name)
+        self._run(b"evaluate", name, chunk, {b"result": result}, given, len(values), first)
+        return tuple(results)
+
+    def _keep_locals(self, text: str, name: str) -> str:
+        """Return the chunk that runs a cell's text: what it declares as local at its top level stays."""
+        if not _is_lua(text):
+            return text
+        cell = with_session_locals(text)
+        if not _is_lua(cell.source):  # the two parsers disagree: then the locals end with the cell
+            return text
+        self._check_constants(text, cell, name)
+        self._constants -= cell.declared.keys()
+        self._constants |= {variable for variable, is_constant in cell.declared.items() if is_constant}
+        return cell.source
+
+    def _check_constants(self, text: str, cell: SessionCell, name: str) -> None:
+        """Refuse what Lua would refuse had the constants of earlier cells been declared in this one."""
+        for constant in sorted(self._constants & cell.assigned):
+            found = syntax_error(f"local {constant} <const> = nil; return function(...) {text}\nend")
+            if found is not None:
+                raise ScriptSyntaxError(f"{name}:{found[0]}: {found[1]}", script=name, line=found[0])
+
+    def _run(self, operation: bytes, name: str, text: str, calls: HostCalls, *arguments: Scalar) -> None:
+        if self._state is None:
+            self._state = self._executor.new_state()
+        app, scripts, _routes = self._view()
+        self._executor.cell(
+            self._state, app, operation, name, text, scripts, {**self._screen_calls(), **calls}, *arguments,
+            write=self._write, observe=self._observe,
+        )  # fmt: skip
+
+    def _screen_calls(self) -> HostCalls:
+        shown_max = self._executor.limits.run.response_bytes
+        shown = 0
+
+        def count(text: bytes) -> None:
+            nonlocal shown
+            shown += len(text)
+            if shown > shown_max:
+                raise InvalidInput(f"display: the run has shown more than {shown_max} bytes")
+
+        def display(kind: bytes, text: bytes) -> tuple[Scalar, ...]:
+            count(text)
+            self._screen.display(_echo(kind, text), display_id := uuid.uuid4().hex)
+            return (display_id,)
+
+        def update(display_id: bytes, kind: bytes, text: bytes) -> tuple[Scalar, ...]:
+            count(text)
+            self._screen.update(_echo(kind, text), display_id.decode())
+            return ()
+
+        def clear(wait: bool) -> tuple[Scalar, ...]:
+            self._screen.clear(wait)
+            return ()
+
+        return {b"display": display, b"update_display": update, b"clear_output": clear}
 
     def call(
         self, method: str, target: str, *, body: bytes = b"", headers: Mapping[str, str] | None = None
@@ -214,6 +352,38 @@ class Interactive:
             return self._current(self.app_name)
         except NotFound:  # not published yet: the drafts are all there is
             return Published(Snapshot(unpublished(self.app_name), {}, ()), Router(()))
+
+
+def _is_lua(text: str) -> bool:
+    return syntax_error(text) is None
+
+
+def _label(script: Script) -> str:
+    return f"{script.kind} {script.name}"
+
+
+def _echo(kind: bytes, shown: bytes) -> Echo:
+    return Echo(_text(kind), read_value(_text(shown)))
+
+
+def _echoed(source: str, name: str) -> str:
+    try:
+        source.encode()
+    except UnicodeEncodeError:
+        raise ScriptSyntaxError("The text holds half of a surrogate pair.", script=name) from None
+    return with_echo(source, _is_lua)
+
+
+def _to_json(values: Mapping[str, Any]) -> bytes:
+    texts = []
+    for name, value in values.items():
+        try:
+            texts.append(json.dumps(value, allow_nan=False, ensure_ascii=False).encode())
+        except (TypeError, ValueError, RecursionError) as error:
+            raise InvalidInput(
+                f"{name} cannot go to Lua ({error}): pass None, booleans, numbers, strings, lists and dicts."
+            ) from None
+    return b"[" + b",".join(texts) + b"]"
 
 
 def _text(value: bytes) -> str:

@@ -144,6 +144,14 @@ class Cover:
 
 
 @dataclass(frozen=True, slots=True)
+class Reset:
+    """`%reset [--drafts]`."""
+
+    drafts: bool
+    """Whether the drafts are forgotten, too."""
+
+
+@dataclass(frozen=True, slots=True)
 class Show:
     """A line magic without arguments: `%plan`, `%scripts`, `%routes` or `%help`."""
 
@@ -175,7 +183,7 @@ class Dashboard:
     """None: the app the notebook works on."""
 
 
-Command = UseApp | Call | RunTests | Publish | Rollback | Releases | Report | Graph | Cover | Dashboard | Show
+Command = UseApp | Call | RunTests | Publish | Rollback | Releases | Report | Graph | Cover | Reset | Dashboard | Show
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +298,8 @@ def _command(line: str) -> Command:
         return _publish(rest)
     if name == "%report":
         return _report(rest)
+    if name == "%reset":
+        return _reset(rest)
     if name == "%rollback":
         return _rollback(rest)
     if name == "%releases":
@@ -359,6 +369,12 @@ def _report(rest: str) -> Report:
     if rest not in ("on", "off"):
         raise _usage("%report")
     return Report(rest == "on")
+
+
+def _reset(rest: str) -> Reset:
+    if rest not in ("", "--drafts"):
+        raise _usage("%reset")
+    return Reset(rest == "--drafts")
 
 
 def _rollback(rest: str) -> Rollback:

@@ -66,8 +66,12 @@ MAGICS = (
         "%%python",
         "",
         "Run the cell as Python, through IPython; it is never published.",
-        "For plots and widgets beside the Lua cells. Python and Lua share no variables.",
-        "%%python\nprint(6 * 7)",
+        "For plots and widgets beside the Lua cells. Python and Lua share no variables; the object `picloud` connects "
+        "them. `picloud.lua(SOURCE, name=value, ...)` runs Lua where scratch cells run, with the values as locals, and "
+        "returns what it returns: JSON in both directions, several values as a tuple. "
+        "`picloud.call(METHOD, PATH, json=None, headers=None)` sends a request as `%call` does and returns an answer "
+        "with `status`, `headers`, `body` and `json`. What fails raises a `PicloudError`.",
+        '%%python\nfrom ipywidgets import interact\n\ninteract(lambda n: picloud.lua("return n * n", n=n), n=(1, 20))',
     ),
     Magic(
         "%app",
@@ -176,6 +180,14 @@ MAGICS = (
         "outputs leave it off, since no two runs take the same time.",
         "%report on",
     ),
+    Magic(
+        "%reset",
+        "[--drafts]",
+        "Forget the variables of the scratch cells; with --drafts also what cells defined.",
+        "Of the app chosen by `%app` only. Nothing that is live changes. After `--drafts` the next `%publish` knows "
+        "only the cells run since then.",
+        "%reset",
+    ),
     Magic("%help", "", "Show this list.", "It is made from the same table as this page.", "%help"),
 )
 
@@ -217,13 +229,20 @@ def reference_page() -> str:
 _INTRODUCTION = """\
 # Notebook reference
 
-A PiCloud notebook is Lua. A cell that begins with a `%%` magic defines something; a cell of `%` magics gives commands,
-one a line; any other cell is scratch code: it runs at once, shows the value of its last expression, keeps its global
-variables for the next cell and is never published. The text after a `%%` line is the script: its line 1 is the line
-after the magic. Blank lines and lines that begin with `#` or `--` may stand before a magic.
+A PiCloud notebook is Lua. A cell that begins with a `%%` magic defines something; a cell of `%` magics gives
+commands, one a line; any other cell is scratch code: it runs at once, shows the value of its last expression, keeps
+its variables for the next cell and is never published. The text after a `%%` line is the script: its line 1 is the
+line after the magic. Blank lines and lines that begin with `#` or `--` may stand before a magic.
 
-What a cell defines is a draft: `require`, `%call` and tests use it at once, in front of what is live. `%publish` makes
-the drafts live. `picloud publish NOTEBOOK --app NAME` publishes the same cells from the notebook file.
+A scratch cell keeps also what it declares as `local` outside of blocks and functions: such a name is one variable for
+the whole session, which functions of all cells see, and a cell that declares it again gives it a new value. Variables
+with `<close>`, and all locals of a cell that names `_ENV`, end with their cell. `display(value)` shows a value at
+once, as the value of a cell is shown; what it returns has `:update(value)`, which shows another one in its place.
+`clear_output([wait])` takes away what the cell has shown. Endpoints, modules and tests have neither.
+
+What a cell defines is a draft: `require`, `%call` and tests use it at once, in front of what is live. Run again under
+another name or as another kind, the cell takes back what it defined before. `%publish` makes the drafts live.
+`picloud publish NOTEBOOK --app NAME` publishes the same cells from the notebook file.
 
 A cell that is a name with a question mark shows help: `kv.set?`, `greet.hello?`, `%publish?`. Two question marks show
 the source as well, where there is one.

@@ -8,6 +8,7 @@ local pcall, xpcall, load, error, type, next, select, tostring, tonumber = pcall
 local rawget, rawset, rawequal, setmetatable = rawget, rawset, rawequal, setmetatable
 local getmetatable, getinfo, getlocal = debug.getmetatable, debug.getinfo, debug.getlocal
 local concat, sort, find, format, gsub, gmatch, lower, match, sub = table.concat, table.sort, string.find, string.format, string.gsub, string.gmatch, string.lower, string.match, string.sub
+local unpack = table.unpack
 local char, utf8len, mathtype, randomseed = string.char, utf8.len, math.type, math.randomseed
 local floor, mininteger, maxinteger = math.floor, math.mininteger, math.maxinteger
 
@@ -518,22 +519,39 @@ end
 
 local session
 
+local handle_meta = { __name = "display", __metatable = false } -- of what display returns, which is not shown itself
+
+local function display(value)
+  local id = host("display", type(value), shown(value))
+  return setmetatable({
+    update = function(_, other) host("update_display", id, type(other), shown(other)) end,
+  }, handle_meta)
+end
+
+local function clear_output(wait)
+  host("clear_output", wait and true or false)
+end
+
 local function echo(...)
   for i = 1, select("#", ...) do
     local value = (select(i, ...))
-    host("echo", type(value), shown(value))
+    if type(value) ~= "table" or getmetatable(value) ~= handle_meta then host("echo", type(value), shown(value)) end
   end
   return "ok"
 end
 
-local function cell(name, source)
+local function compile_cell(name, source)
   if not session then
-    session = environment({ name = "cell", version = "", depth = 0 })
+    session = environment({ name = "cell", version = "", depth = 0 }, { display = display, clear_output = clear_output })
   end
   local chunk, message = load(source, "=" .. name, "t", session)
   if not chunk then fail("syntax", message) end
   mains[chunk] = true
-  return echo(chunk())
+  return chunk
+end
+
+local function cell(name, source)
+  return echo(compile_cell(name, source)())
 end
 
 function operations.cell(seed, is_repeatable, ...)
@@ -601,6 +619,27 @@ end
 
 function operations.look(seed, is_repeatable, ...)
   return protect(look, ...)
+end
+
+-- scratch code that Python runs: it gets n values as its arguments, and what it returns, from the first on, goes to Python
+
+local function results(first, ...)
+  for i = first, select("#", ...) do
+    local value = (select(i, ...))
+    host("result", json.encode(value == nil and json.null or value))
+  end
+  return "ok"
+end
+
+local function evaluate(name, source, arguments, n, first)
+  local values = json.decode(arguments)
+  for i = 1, n do if values[i] == json.null then values[i] = nil end end
+  return results(first, compile_cell(name, source)(unpack(values, 1, n)))
+end
+
+function operations.evaluate(seed, is_repeatable, ...)
+  begin(seed, is_repeatable)
+  return protect(evaluate, ...)
 end
 
 function operations.stopped()
