@@ -255,7 +255,8 @@ class Interactive:
         for constant in sorted(self._constants & cell.assigned):
             found = syntax_error(f"local {constant} <const> = nil; return function(...) {text}\nend")
             if found is not None:
-                raise ScriptSyntaxError(f"{name}:{found[0]}: {found[1]}", script=name, line=found[0])
+                line = min(found[0], text.count("\n") + 1)  # of a function that ends the cell, Lua tells the line after
+                raise ScriptSyntaxError(f"{name}:{line}: {found[1]}", script=name)
 
     def _run(self, operation: bytes, name: str, text: str, calls: HostCalls, *arguments: Scalar) -> None:
         if self._state is None:
@@ -374,16 +375,24 @@ def _echoed(source: str, name: str) -> str:
     return with_echo(source, _is_lua)
 
 
-def _to_json(values: Mapping[str, Any]) -> bytes:
+def _to_json(values: Mapping[str, Any]) -> str:
     texts = []
     for name, value in values.items():
         try:
-            texts.append(json.dumps(value, allow_nan=False, ensure_ascii=False).encode())
+            text = json.dumps(value, allow_nan=False, ensure_ascii=False)
+            text.encode()
+            json.loads(text, parse_int=_check_integer)
         except (TypeError, ValueError, RecursionError) as error:
             raise InvalidInput(
                 f"{name} cannot go to Lua ({error}): pass None, booleans, numbers, strings, lists and dicts."
             ) from None
-    return b"[" + b",".join(texts) + b"]"
+        texts.append(text)
+    return f"[{','.join(texts)}]"
+
+
+def _check_integer(digits: str) -> None:
+    if not -(2**63) <= int(digits) < 2**63:
+        raise ValueError("an integer of Lua has 64 bits")
 
 
 def _text(value: bytes) -> str:

@@ -86,7 +86,7 @@ def test_complete(code: str, matches: list[str], start: int) -> None:
         ("%%endpoint hello DE", ["DELETE"]),
         ("%%endpoint hello GET /a au", ["auth=public", "auth=token"]),
         ("%%endpoint hello GET /a auth=token ti", ["timing=on"]),
-        ("%publish --", ["--remove"]),
+        ("%publish --", ["--remove", "--force", "--reason"]),
         ("%report o", ["on", "off"]),
         ("%app ", []),
         ("%rollback ", []),
