@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import click
 
 from picloud.cli.session import json_option, open_session, print_json, print_table
 from picloud.model.app import check_app_name
 
+if TYPE_CHECKING:
+    from picloud.publishing.transfer import Transferred
+
 
 @click.group()
 def app() -> None:
-    """Create, list and delete apps."""
+    """Create, list, move and delete apps."""
 
 
 @app.command()
@@ -53,3 +59,43 @@ def delete(name: str, yes: bool) -> None:
             click.confirm(f"Delete app {name} with its scripts, routes, releases and tokens?", abort=True, err=True)
         platform.apps.delete(name)
     click.echo(f"Deleted app {name}.")
+
+
+@app.command("export")
+@click.argument("name")
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="The file; by default NAME.app.jsonl.gz."
+)
+@json_option
+def export_app(name: str, output: Path | None, as_json: bool) -> None:
+    """Write all an app owns, but for its tokens, to one file."""
+    from picloud.publishing.transfer import export_app
+
+    path = output or Path(f"{check_app_name(name)}.app.jsonl.gz")
+    with open_session() as platform:
+        done = export_app(platform.database, name, path)
+    if as_json:
+        print_json({"app": name, "file": str(path), "sha256": done.sha256, "rows": done.rows})
+    else:
+        click.echo(f"Exported app {name} to {path}: {_told(done)}. Its tokens are not in the file.")
+
+
+@app.command("import")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--as", "name", help="Another name for the app.")
+@json_option
+def import_app(file: Path, name: str | None, as_json: bool) -> None:
+    """Make an app of a file that 'picloud app export' wrote: all of it, or nothing when something is wrong."""
+    from picloud.publishing.transfer import import_app
+
+    with open_session() as platform:
+        done = import_app(platform.database, file, name)
+    if as_json:
+        print_json({"app": done.app, "rows": done.rows})
+    else:
+        click.echo(f"Imported app {done.app}: {_told(done)}. Make it new tokens with 'picloud token create'.")
+
+
+def _told(done: Transferred) -> str:
+    counts = [f"{count} {table.replace('_', ' ')}" for table, count in done.rows.items() if count]
+    return ", ".join(counts) or "nothing in it yet"

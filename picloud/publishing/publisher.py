@@ -325,16 +325,16 @@ def _check_storable(text: str) -> None:
 
 
 def _validate_placed(app_name: str, manifest: Manifest, places: Mapping[str, str]) -> dict[str, LinkedScript]:
-    """Return what `_validate` does; its error about a script says which cell that is, when it is known."""
+    """Return what `validate_manifest` does; its error about a script says which cell that is, when it is known."""
     try:
-        return _validate(app_name, manifest)
+        return validate_manifest(app_name, manifest)
     except InvalidScript as error:
         entries = (error.name, f"module {error.name}", f"endpoint {error.name}")
         place = next((places[entry] for entry in entries if entry in places), None)
         raise InvalidScript(error.name, error.diagnostics, place) from error
 
 
-def _validate(app_name: str, manifest: Manifest) -> dict[str, LinkedScript]:
+def validate_manifest(app_name: str, manifest: Manifest) -> dict[str, LinkedScript]:
     """Return the manifest's scripts with their imports; raise `InvalidInput` for what could not work."""
     linked: dict[str, LinkedScript] = {}
     for script in manifest.scripts:

@@ -54,6 +54,12 @@ def create_app(connection: psycopg.Connection, name: str) -> App | None:
     return app_of(*row) if row else None
 
 
+def find_app(connection: psycopg.Connection, name: str) -> App | None:
+    """Return the app of this name in the caller's transaction, None when there is none."""
+    row = connection.execute(_SQL["get_app"], {"name": name}).fetchone()
+    return app_of(*row) if row else None
+
+
 def app_of(app_id: UUID, name: str, revision: int, created_at: datetime) -> App:
     """Make an app of a row."""
     return App(AppId(app_id), name, revision, created_at)

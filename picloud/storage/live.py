@@ -52,8 +52,14 @@ def lock_app(connection: psycopg.Connection, name: str) -> App | None:
 
 def read_live(connection: psycopg.Connection, app_id: AppId) -> LiveApp:
     """Return what is live; the row lock on the app keeps revision and content of one publish together."""
+    row = connection.execute(_SQL["revision"], {"app_id": app_id}).fetchone()
+    scripts, routes = read_parts(connection, app_id)
+    return LiveApp(row[0] if row else -1, scripts, routes)
+
+
+def read_parts(connection: psycopg.Connection, app_id: AppId) -> tuple[tuple[LinkedScript, ...], tuple[Route, ...]]:
+    """Return the live scripts and routes, of one revision only if the caller's transaction sees one moment."""
     values = {"app_id": app_id}
-    row = connection.execute(_SQL["revision"], values).fetchone()
     scripts = tuple(
         LinkedScript(Script(name, ScriptKind(kind), source), tuple(imports))
         for name, kind, source, imports in connection.execute(_SQL["list_scripts"], values)
@@ -62,7 +68,7 @@ def read_live(connection: psycopg.Connection, app_id: AppId) -> LiveApp:
         Route(method, pattern, script, RouteAuth(auth), timing)
         for method, pattern, script, auth, timing in connection.execute(_SQL["list_routes"], values)
     )
-    return LiveApp(row[0] if row else -1, scripts, routes)
+    return scripts, routes
 
 
 def replace_live(

@@ -45,6 +45,11 @@ def default_folder() -> Path:
     return packaged if packaged.is_dir() else _PACKAGE.parents[1] / "migrations"
 
 
+def schema_number() -> int:
+    """Return the number of the last migration of this installation."""
+    return len(read_migrations(default_folder()))
+
+
 def read_migrations(folder: Path) -> tuple[Migration, ...]:
     """Read a folder's files in order; `MigrationError` unless they are numbered 0001, 0002 and so on."""
     found = tuple(Migration(path.name, path.read_bytes()) for path in sorted(folder.glob("*.sql")))

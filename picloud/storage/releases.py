@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 from psycopg.types.json import Jsonb
 
-from picloud.errors import FailedTest, NotFound
+from picloud.errors import FailedTest, InvalidInput, NotFound
 from picloud.model.app import AppId
 from picloud.model.release import Forced, Manifest, Release, TestSource
 from picloud.model.route import Route, RouteAuth
@@ -96,10 +96,7 @@ def _read(connection: psycopg.Connection, app_id: AppId, number: int | None) -> 
     if row is None:
         return None
     number, author, message, notebook, created_at, reason, failures, stored = row
-    versions = [entry["version"] for part in ("scripts", "tests") for entry in stored[part]]
-    found = connection.execute(_SQL["get_sources"], {"app_id": app_id, "versions": versions})
-    sources: dict[str, str] = dict(found.fetchall())
-    manifest, forced = _from_json(stored, sources), _forced(reason, failures)
+    manifest, forced = _from_json(stored, _sources(connection, app_id, stored)), _forced(reason, failures)
     return Release(number, author, message, notebook, created_at, manifest, forced)
 
 
@@ -120,6 +117,37 @@ def _forced(reason: str | None, failures: list[dict[str, Any]]) -> Forced | None
     return None if reason is None else Forced(reason, tuple(FailedTest(**failure) for failure in failures))
 
 
+def manifest_of(connection: psycopg.Connection, app_id: AppId, stored: Mapping[str, Any]) -> Manifest:
+    """Return the manifest that was written elsewhere as releases store it, with the app's texts.
+
+    Raises `InvalidInput` when it has another form, and when a text is not the one its version says.
+    """
+    try:
+        manifest = _from_json(stored, _sources(connection, app_id, stored))
+        exact = _to_json(manifest) == stored and all(isinstance(route.timing, bool) for route in manifest.routes)
+    except (AttributeError, KeyError, TypeError, ValueError, psycopg.DataError, psycopg.ProgrammingError):
+        exact = False
+    if not exact:
+        raise InvalidInput("the manifest is none, or a text is missing or not the one that belongs to its version")
+    return manifest
+
+
+def stored_form(manifest: Manifest) -> dict[str, Any]:
+    """Return a manifest as releases store it: with versions in place of texts."""
+    return _to_json(manifest)
+
+
+def in_current_form(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a stored manifest as it would be stored today: releases never change."""
+    # Before 0003_route_timing.sql there was no "timing".
+    return {**stored, "routes": [{"timing": False, **route} for route in stored["routes"]]}
+
+
+def _sources(connection: psycopg.Connection, app_id: AppId, stored: Mapping[str, Any]) -> dict[str, str]:
+    versions = [entry["version"] for part in ("scripts", "tests") for entry in stored[part]]
+    return dict(connection.execute(_SQL["get_sources"], {"app_id": app_id, "versions": versions}).fetchall())
+
+
 def _to_json(manifest: Manifest) -> dict[str, Any]:
     return {
         "scripts": [{"name": s.name, "kind": s.kind, "version": s.version} for s in manifest.scripts],
@@ -135,9 +163,8 @@ def _from_json(stored: Mapping[str, Any], sources: Mapping[str, str]) -> Manifes
     return Manifest(
         scripts=tuple(Script(s["name"], ScriptKind(s["kind"]), sources[s["version"]]) for s in stored["scripts"]),
         routes=tuple(
-            # A release of before 0003_route_timing.sql has no "timing", and releases never change.
-            Route(r["method"], r["pattern"], r["script"], RouteAuth(r["auth"]), r.get("timing", False))
-            for r in stored["routes"]
+            Route(r["method"], r["pattern"], r["script"], RouteAuth(r["auth"]), r["timing"])
+            for r in in_current_form(stored)["routes"]
         ),
         tests=tuple(TestSource(t["name"], sources[t["version"]]) for t in stored["tests"]),
     )

@@ -48,6 +48,22 @@ def test_apps_are_created_listed_and_deleted(picloud: Picloud) -> None:
     assert (again.code, again.err) == (1, "picloud: There is no app 'blog'.\n")
 
 
+def test_an_app_moves_in_a_file(picloud: Picloud, notebook: Notebook, tmp_path: Path) -> None:
+    picloud("publish", notebook(HELLO), "--app", "blog")
+    file = str(tmp_path / "blog.gz")
+    exported = picloud("app", "export", "blog", "-o", file)
+    assert exported.out.startswith(f"Exported app blog to {file}: 1 sources, 1 releases.")
+    assert picloud("app", "import", file).code == 1
+    imported = picloud("app", "import", file, "--as", "copy")
+    assert imported.out.startswith("Imported app copy: 1 sources, 1 releases.")
+    assert picloud("call", "GET", "/hello/ada", "--app", "copy").out == '{"message":"Hello, ada"}\n'
+    told = [picloud("app", "export", name, "-o", file, "--json").json() for name in ("blog", "blog", "copy")]
+    assert told[0] == told[1]
+    assert told[0]["rows"] == told[2]["rows"]
+    assert told[0]["sha256"] != told[2]["sha256"]  # the header has the name
+    assert picloud("app", "import", str(tmp_path / "none")).err.endswith("No such file or directory.\n")
+
+
 def test_deleting_an_app_asks_first(picloud: Picloud) -> None:
     picloud("app", "create", "blog")
     assert picloud("app", "delete", "blog").code == 1  # nobody says yes

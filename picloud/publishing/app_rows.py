@@ -1,0 +1,318 @@
+"""What a file of an app holds: one class per line's kind, checked as what scripts and authors send is.
+
+`tests/integration/publishing/test_app_schema.py` holds these classes against the database: a table or column of apps
+that is neither here nor named as left out, with the reason, is a failing test.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any, ClassVar, Final, Literal, Self, TypeVar
+from uuid import UUID
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    model_validator,
+)
+
+from picloud.model.app import APP_NAME
+from picloud.model.documents import parse_path
+from picloud.model.script import SOURCE_MAX_BYTES
+from picloud.publishing.publisher import MESSAGE_MAX
+from picloud.sdk.docs import DOCUMENT_MAX_BYTES, ID_MAX_BYTES
+from picloud.sdk.kv import KEY_MAX_BYTES, VALUE_MAX_BYTES
+from picloud.sdk.messages import MESSAGE_MAX_BYTES
+from picloud.sdk.queue import DEDUPE_KEY_MAX_BYTES
+from picloud.storage.document_query import stored_keys, stored_path
+from picloud.storage.releases import in_current_form
+from picloud.storage.searchable import original_text, searchable
+
+JSON_DEPTH_MAX: Final = 100
+"""Levels the codec of scripts reads."""
+_INTEGERS: Final = range(-(2**63), 2**63)
+_BRACKET: Final = re.compile(r'"(?:[^"\\]|\\.)*"|([\[{])|([\]}])')
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+
+
+def _text(value: str) -> str:
+    if "\0" in value:
+        raise ValueError("holds a NUL character")
+    return value
+
+
+def _bytes_of_file(value: Any) -> bytes:
+    match value:
+        case str():
+            return value.encode()
+        case {"base64": str(encoded), **more} if not more:
+            return base64.b64decode(encoded, validate=True)
+    raise ValueError('bytes are a text, or {"base64": ...}')
+
+
+def _bytes_in_file(value: bytes) -> str | dict[str, str]:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return {"base64": base64.b64encode(value).decode()}
+
+
+Text = Annotated[str, AfterValidator(_text)]
+Bytes = Annotated[bytes, BeforeValidator(_bytes_of_file), PlainSerializer(_bytes_in_file)]
+Time = Annotated[AwareDatetime, Field(ge=datetime(1970, 1, 1, tzinfo=UTC), lt=datetime(9000, 1, 1, tzinfo=UTC))]
+Version = Annotated[int, Field(ge=0, lt=2**62)]
+"""With room to grow."""
+Collection = Annotated[str, Field(pattern=r"\A[a-zA-Z_][a-zA-Z0-9_-]{0,63}\z")]
+Json = dict[str, Any]
+
+
+class Line(BaseModel):
+    """Something a line of a file holds."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", hide_input_in_errors=True)
+
+
+class AppLine(Line):
+    """The app itself."""
+
+    name: Annotated[str, Field(pattern=rf"\A{APP_NAME.pattern}\z")]
+    revision: Version
+    created_at: Time
+
+
+class Header(Line):
+    """The first line."""
+
+    format: int
+    picloud: str
+    """Version of PiCloud that wrote the file."""
+    schema_number: int
+    """Of the last migration it knew."""
+    app: AppLine
+
+
+class Row(Line):
+    """A row of a table, its fields named as the columns."""
+
+    order: ClassVar[tuple[str, ...]]
+    """Columns rows are sorted by: the same rows give the same file."""
+    made: ClassVar[tuple[str, ...]] = ()
+    """Columns made of the others."""
+    given: ClassVar[Mapping[str, str]] = {}
+    """Columns the database fills, and why they are not in the file."""
+
+    @classmethod
+    def columns(cls) -> tuple[str, ...]:
+        """Return the columns the file holds, which are also what `of_stored` takes."""
+        return tuple(cls.model_fields)
+
+    @classmethod
+    def of_stored(cls, *values: Any) -> Self:
+        """Make a line of a row of the database, which is not checked again."""
+        return cls.model_construct(**dict(zip(cls.columns(), values, strict=True)))
+
+    def stored(self) -> tuple[Any, ...]:
+        """Return what to write to the columns, those that are `made` last."""
+        return tuple(getattr(self, name) for name in self.columns())
+
+
+class SourceRow(Row):
+    """A text of scripts or tests."""
+
+    order = ("version",)
+
+    version: Annotated[str, Field(pattern=r"\A[0-9a-f]{64}\z")]
+    source: Annotated[Text, Field(max_length=SOURCE_MAX_BYTES)]
+
+
+class ReleaseRow(Row):
+    """A release; the texts its manifest names are in `sources`."""
+
+    order = ("number",)
+
+    number: Annotated[int, Field(ge=1, lt=2**62)]
+    manifest: Json
+    author: Text
+    message: Annotated[Text, Field(max_length=MESSAGE_MAX)]
+    notebook: Text | None
+    created_at: Time
+
+    @classmethod
+    def of_stored(cls, number: int, manifest: Json, *values: Any) -> Self:
+        """Make a line of a row of the database."""
+        return super().of_stored(number, in_current_form(manifest), *values)
+
+    def stored(self) -> tuple[Any, ...]:
+        """Return what to write, the manifest as text."""
+        return tuple(json.dumps(value) if isinstance(value, dict) else value for value in super().stored())
+
+
+class KvEntryRow(Row):
+    """An entry of `kv`."""
+
+    order = ("key",)
+
+    key: Annotated[Bytes, Field(min_length=1, max_length=KEY_MAX_BYTES)]
+    is_json: bool
+    value: Annotated[Bytes, Field(max_length=VALUE_MAX_BYTES)]
+    version: Version
+    expires_at: Time | None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        return self if not self.is_json else _with_json(self, self.value)
+
+
+class DocumentIndexRow(Row):
+    """An index that scripts declared; its path as they write it."""
+
+    order = ("collection", "path")
+    made = ("keys",)
+    given: ClassVar[Mapping[str, str]] = {"id": "each database numbers its own"}
+
+    collection: Collection
+    path: str
+
+    @classmethod
+    def of_stored(cls, collection: str, path: str) -> Self:
+        """Make a line of a row of the database."""
+        return super().of_stored(collection, original_text(path))
+
+    def stored(self) -> tuple[Any, ...]:
+        """Return what to write."""
+        path = parse_path(self.path)
+        return self.collection, stored_path(path), stored_keys(path)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        parse_path(self.path)
+        return self
+
+
+class DocumentRow(Row):
+    """A document."""
+
+    order = ("collection", "id")
+    made = ("search",)
+
+    collection: Collection
+    id: Text
+    version: Version
+    created_at: Time
+    updated_at: Time
+    body: str
+
+    def stored(self) -> tuple[Any, ...]:
+        """Return what to write."""
+        return *super().stored(), searchable(self.body)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not 1 <= len(self.id.encode()) <= ID_MAX_BYTES:
+            raise ValueError(f"an id has 1 to {ID_MAX_BYTES} bytes")
+        body = self.body.encode()
+        if not body.startswith(b"{") or len(body) > DOCUMENT_MAX_BYTES:
+            raise ValueError(f"the body of a document is a JSON object of at most {DOCUMENT_MAX_BYTES} bytes")
+        return _with_json(self, body)
+
+
+class _Message(Row):
+    id: UUID
+    kind: Literal["queue", "topic"]
+    name: Annotated[str, Field(pattern=r"\A[a-zA-Z_][a-zA-Z0-9_.-]{0,127}\z")]
+    is_json: bool
+    payload: Annotated[Bytes, Field(max_length=MESSAGE_MAX_BYTES)]
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        return self if not self.is_json else _with_json(self, self.payload)
+
+
+class EventRow(_Message):
+    """A message that waits."""
+
+    order = ("number",)
+    given: ClassVar[Mapping[str, str]] = {"number": "the order of the lines says the same"}
+
+    dedupe_key: Annotated[Bytes, Field(min_length=1, max_length=DEDUPE_KEY_MAX_BYTES)] | None
+    due_at: Time
+    sent_at: Time
+
+
+class DeadLetterRow(_Message):
+    """A message no trigger could take."""
+
+    order = ("failed_at", "id")
+
+    script: Text
+    code: Text
+    message: Text
+    attempts: Annotated[int, Field(ge=1, lt=2**31)]
+    sent_at: Time
+    failed_at: Time
+
+
+TABLES: Final[Mapping[str, type[Row]]] = {
+    "sources": SourceRow,
+    "releases": ReleaseRow,
+    "document_indexes": DocumentIndexRow,
+    "documents": DocumentRow,
+    "kv_entries": KvEntryRow,
+    "events": EventRow,
+    "dead_letters": DeadLetterRow,
+}
+"""What a file holds row by row, in this order: indexes before documents. What is live comes after all of it, so that
+nothing that is brought in starts a run."""
+
+LEFT_OUT: Final[Mapping[str, str]] = {
+    "tokens": "secrets: whoever opens the app elsewhere gets new ones there",
+    "scripts": "the line `live` has them, as a manifest",
+    "routes": "the line `live` has them, as a manifest",
+    "script_imports": "what the scripts say",
+    "document_keys": "made of documents and indexes",
+}
+"""The other tables of apps, and why."""
+
+
+_R = TypeVar("_R", bound=Row)
+
+
+def _with_json(row: _R, content: bytes) -> _R:
+    """Return the row when the content is JSON that scripts can read and the database can search."""
+    text = content.decode()
+    if text.count("[") + text.count("{") > JSON_DEPTH_MAX and _depth(text) > JSON_DEPTH_MAX:
+        raise ValueError(f"JSON of more than {JSON_DEPTH_MAX} levels")
+    value = json.loads(text, parse_int=_integer, parse_float=_float, parse_constant=_float)
+    if "\\u" in text and _SURROGATE.search(json.dumps(value, ensure_ascii=False)):
+        raise ValueError("JSON with half of a surrogate pair")
+    return row
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > 20 or int(digits) not in _INTEGERS:
+        raise ValueError("JSON with an integer of more than 64 bits")
+    return int(digits)
+
+
+def _float(digits: str) -> float:
+    number = float(digits)
+    if number - number != 0:
+        raise ValueError("JSON with a number that is not finite")
+    return number
+
+
+def _depth(text: str) -> int:
+    depth = deepest = 0
+    for found in _BRACKET.finditer(text):
+        depth += (found[1] is not None) - (found[2] is not None)
+        deepest = max(deepest, depth)
+    return deepest
