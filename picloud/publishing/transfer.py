@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 
 from picloud.errors import InvalidInput
 from picloud.model.app import App, check_app_name
@@ -22,6 +19,7 @@ from picloud.sdk.docs import INDEXES_MAX
 from picloud.storage.database import Database
 from picloud.storage.migrate import schema_number
 from picloud.storage.transfer import AppSnapshot, NewApp, new_app, snapshot
+from picloud.storage.whole_file import whole_file
 from picloud.version import __version__
 
 LIVE: Final = "live"
@@ -43,7 +41,7 @@ def export_app(database: Database, name: str, path: Path) -> Transferred:
 
     Raises `NotFound`, and `InvalidInput` when the file cannot be written.
     """
-    with snapshot(database, check_app_name(name)) as app, _complete(path) as file:
+    with snapshot(database, check_app_name(name)) as app, whole_file(path) as file:
         writer = AppFileWriter(file)
         writer.write("header", _header(app.app))
         rows = {table: _write_rows(writer, app, table, kind) for table, kind in TABLES.items()}
@@ -158,23 +156,3 @@ class _Import:
             raise InvalidInput("there are texts that no release names")
         if self._app.most_indexes() > INDEXES_MAX:
             raise InvalidInput(f"a collection has more than {INDEXES_MAX} indexes")
-
-
-@contextmanager
-def _complete(path: Path) -> Iterator[IO[bytes]]:
-    """Yield a file that takes the place of `path` at the end, only for its owner to read; nothing stays on an error."""
-    try:
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    except OSError as error:
-        raise InvalidInput(f"{path} cannot be written: {error.strerror}.") from None
-    draft = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(descriptor)
-        draft.replace(path)
-    except OSError as error:
-        raise InvalidInput(f"{path} cannot be written: {error.strerror}.") from error
-    finally:
-        draft.unlink(missing_ok=True)

@@ -226,6 +226,11 @@ class Cluster:
             (self.folder / LOG_NAME).replace(self.folder / f"{LOG_NAME}.1")
 
 
+def program(name: str) -> Path:
+    """Return where one of PostgreSQL's programs is."""
+    return _programs() / name
+
+
 @functools.cache
 def _programs() -> Path:
     # The wheel is found, not imported: importing it looks for a runtime folder and warns where there is none.
@@ -244,7 +249,7 @@ def _lives(process: psutil.Process) -> bool:
         return False
 
 
-def _run(folder: Path, program: str, *arguments: str, timeout_s: float) -> subprocess.CompletedProcess[str]:
+def _run(folder: Path, name: str, *arguments: str, timeout_s: float) -> subprocess.CompletedProcess[str]:
     """Run a program of the wheel inside the data folder, as the folder's owner; its output is in `stdout`.
 
     Paths are relative to the folder because pg_ctl passes them through a shell.
@@ -254,7 +259,7 @@ def _run(folder: Path, program: str, *arguments: str, timeout_s: float) -> subpr
     # Output goes to a file: the server inherits it, and a pipe would stay open as long as the server lives.
     with tempfile.TemporaryFile("w+") as output:
         done = subprocess.run(  # noqa: S603  # our own program, fixed arguments
-            [str(_programs() / program), *arguments],
+            [str(_programs() / name), *arguments],
             cwd=folder,
             env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},  # no PG* variable of the caller's
             stdin=subprocess.DEVNULL,

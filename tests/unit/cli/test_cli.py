@@ -208,6 +208,18 @@ def test_migrate_says_what_it_applied(
     assert "0001_base.sql" in picloud("db", "migrate", "--json").json()["applied"]
 
 
+def test_the_database_is_backed_up_and_restored(
+    picloud: Picloud, notebook: Notebook, empty_database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picloud("publish", notebook(HELLO), "--app", "blog")
+    file = str(tmp_path / "picloud.dump")
+    assert picloud("db", "backup", file).out == f"Wrote the database to {file}.\n"
+    assert "not empty" in picloud("db", "restore", file).err
+    monkeypatch.setenv("PICLOUD_DATABASE_URL", empty_database_url)
+    assert picloud("db", "restore", file).out == f"Restored the database from {file}.\n"
+    assert picloud("call", "GET", "/hello/ada", "--app", "blog").out == '{"message":"Hello, ada"}\n'
+
+
 def test_doctor_names_each_check(picloud: Picloud, monkeypatch: pytest.MonkeyPatch) -> None:
     checks = {finding["check"]: finding for finding in picloud("doctor", "--json").json()}
     assert set(checks) == {"database", "migrations", "row security", "kernelspec", "data plane"}
