@@ -25,6 +25,7 @@ from pydantic import (
     model_validator,
 )
 
+from picloud.errors import InvalidInput
 from picloud.model.app import APP_NAME
 from picloud.model.documents import parse_path
 from picloud.model.script import SOURCE_MAX_BYTES
@@ -194,7 +195,10 @@ class DocumentIndexRow(Row):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        parse_path(self.path)
+        try:
+            parse_path(self.path)
+        except InvalidInput as error:
+            raise ValueError(error.message) from None
         return self
 
 
@@ -289,9 +293,13 @@ _R = TypeVar("_R", bound=Row)
 def _with_json(row: _R, content: bytes) -> _R:
     """Return the row when the content is JSON that scripts can read and the database can search."""
     text = content.decode()
+    too_deep = ValueError(f"JSON of more than {JSON_DEPTH_MAX} levels")
+    try:
+        value = json.loads(text, parse_int=_integer, parse_float=_float, parse_constant=_float)
+    except RecursionError:
+        raise too_deep from None
     if text.count("[") + text.count("{") > JSON_DEPTH_MAX and _depth(text) > JSON_DEPTH_MAX:
-        raise ValueError(f"JSON of more than {JSON_DEPTH_MAX} levels")
-    value = json.loads(text, parse_int=_integer, parse_float=_float, parse_constant=_float)
+        raise too_deep
     if "\\u" in text and _SURROGATE.search(json.dumps(value, ensure_ascii=False)):
         raise ValueError("JSON with half of a surrogate pair")
     return row
@@ -311,6 +319,7 @@ def _float(digits: str) -> float:
 
 
 def _depth(text: str) -> int:
+    """Return how many levels valid JSON has."""
     depth = deepest = 0
     for found in _BRACKET.finditer(text):
         depth += (found[1] is not None) - (found[2] is not None)

@@ -130,11 +130,11 @@ class _Import:
         return count
 
     def _check_releases(self) -> None:
-        releases = self._app.manifests()
-        if [number for number, _ in releases] != list(range(1, len(releases) + 1)):
+        numbers = self._app.release_numbers()
+        if numbers != list(range(1, len(numbers) + 1)):
             raise InvalidInput("the releases are not numbered 1, 2, 3 and so on")
-        for number, stored in releases:
-            self._manifest(f"release {number}", stored)
+        for number in numbers:  # one at a time: a manifest may be large
+            self._manifest(f"release {number}", self._app.manifest(number))
 
     def _go_live(self, stored: dict[str, Any]) -> None:
         manifest, imports = self._manifest("what is live", stored)

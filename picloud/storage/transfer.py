@@ -78,9 +78,16 @@ class NewApp:
         except (psycopg.IntegrityError, psycopg.DataError) as error:
             raise InvalidInput(f"{table}: a row is not valid") from error
 
-    def manifests(self) -> list[tuple[int, dict[str, Any]]]:
-        """Return the numbers and stored manifests of the releases, in order."""
-        return self._connection.execute(_SQL["manifests"], {"app_id": self.app.id}).fetchall()
+    def release_numbers(self) -> list[int]:
+        """Return the numbers of the releases, in order."""
+        rows = self._connection.execute(_SQL["release_numbers"], {"app_id": self.app.id})
+        return [number for (number,) in rows]
+
+    def manifest(self, number: int) -> dict[str, Any]:
+        """Return the manifest of a release as it is stored."""
+        values = {"app_id": self.app.id, "number": number}
+        [(stored,)] = self._connection.execute(_SQL["manifest"], values)
+        return dict(stored)
 
     def manifest_of(self, stored: Mapping[str, Any]) -> Manifest:
         """Return what a manifest in stored form says; raises `InvalidInput` as `storage.releases.manifest_of`."""

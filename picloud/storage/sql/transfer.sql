@@ -15,11 +15,16 @@ ORDER BY {order}
 -- name: write
 COPY {table} ({columns}) FROM STDIN
 
--- name: manifests
-SELECT number, manifest
+-- name: release_numbers
+SELECT number
 FROM releases
 WHERE app_id = %(app_id)s
 ORDER BY number
+
+-- name: manifest
+SELECT manifest
+FROM releases
+WHERE app_id = %(app_id)s AND number = %(number)s
 
 -- name: count_sources
 SELECT count(*)
