@@ -135,6 +135,15 @@ class SourceRow(Row):
     source: Annotated[Text, Field(max_length=SOURCE_MAX_BYTES)]
 
 
+class FailedTestLine(Line):
+    """A test that failed when a release was forced."""
+
+    test: Text
+    message: Text
+    line: Annotated[int, Field(ge=1)] | None
+    at: Text | None
+
+
 class ReleaseRow(Row):
     """A release; the texts its manifest names are in `sources`."""
 
@@ -146,15 +155,27 @@ class ReleaseRow(Row):
     message: Annotated[Text, Field(max_length=MESSAGE_MAX)]
     notebook: Text | None
     created_at: Time
+    forced_reason: Text | None = None
+    forced_failures: list[FailedTestLine] | None = None
 
     @classmethod
     def of_stored(cls, number: int, manifest: Json, *values: Any) -> Self:
         """Make a line of a row of the database."""
-        return super().of_stored(number, in_current_form(manifest), *values)
+        *others, failures = values
+        lines = None if failures is None else [FailedTestLine(**failure) for failure in failures]
+        return super().of_stored(number, in_current_form(manifest), *others, lines)
 
     def stored(self) -> tuple[Any, ...]:
-        """Return what to write, the manifest as text."""
-        return tuple(json.dumps(value) if isinstance(value, dict) else value for value in super().stored())
+        """Return what to write, JSON as text."""
+        *values, failures = super().stored()
+        lines = None if failures is None else json.dumps([line.model_dump() for line in failures])
+        return *(json.dumps(value) if isinstance(value, dict) else value for value in values), lines
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.forced_reason is None) != (self.forced_failures is None):
+            raise ValueError("forced_reason and forced_failures go together")
+        return self
 
 
 class KvEntryRow(Row):

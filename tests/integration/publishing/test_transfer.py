@@ -97,8 +97,7 @@ return found end)()"""
 def look(platform: Platform, app: str = "shop") -> str:
     """Return what scripts see of an app's data."""
     [echo] = session(platform, app).run(LOOK)
-    assert echo.json is not None
-    return echo.json
+    return echo.text
 
 
 def lines(path: Path) -> list[bytes]:
