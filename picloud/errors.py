@@ -7,6 +7,7 @@ The first branch says whose fault it is, the class says what happened, `code` is
     │   ├── InvalidInput                invalid_input
     │   │   ├── InvalidScript           invalid_script
     │   │   ├── InvalidRoute            invalid_route
+    │   │   ├── InvalidTrigger          invalid_trigger
     │   │   └── InvalidNotebook         invalid_notebook
     │   ├── Unauthenticated             unauthenticated
     │   ├── PermissionDenied            permission_denied
@@ -108,6 +109,12 @@ class InvalidRoute(InvalidInput):
     """The route is not valid."""
 
     code = "invalid_route"
+
+
+class InvalidTrigger(InvalidInput):
+    """The trigger is not valid."""
+
+    code = "invalid_trigger"
 
 
 class InvalidNotebook(InvalidInput):

@@ -24,10 +24,12 @@ from picloud.settings import Settings
 from picloud.storage.apps import AppRepository
 from picloud.storage.data import DataSession, open_runs_database
 from picloud.storage.database import Database
+from picloud.storage.deliveries import DeliveryRepository
 from picloud.storage.live import LiveRepository
 from picloud.storage.prepare import prepared
 from picloud.storage.releases import ReleaseRepository
 from picloud.storage.tokens import TokenRepository
+from picloud.triggers.deliverer import Deliverer
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,8 @@ class Platform:
     """Runs endpoints here, whatever the dispatcher does."""
     old_releases: OldReleases
     publisher: Publisher
+    deliverer: Deliverer
+    """Runs triggers here."""
     caches: Mapping[str, CacheCounters]
     """By the names `/metrics` has for them."""
 
@@ -65,11 +69,11 @@ class Platform:
             published = self.old_releases.at(self.apps.get(app_name), release)
             current = lambda _app_name: published  # noqa: E731
 
-        def data(app: App, remaining_s: Callable[[], float], discard: bool) -> DataSession:
+        def data(app: App, remaining_s: Callable[[], float], discard: bool, causes: int) -> DataSession:
             if not app.is_stored and not discard:
                 app = self._stored(app.name)
                 write(f"The app {app.name} exists now, since a script used its data.\n")
-            return DataSession(self.runs, app, remaining_s, discard)
+            return DataSession(self.runs, app, remaining_s, discard, causes)
 
         executor = Executor(limits_of(self.settings), data)
         return Interactive(current, executor, app_name, write, observe, screen)
@@ -108,7 +112,8 @@ def open_platform(settings: Settings) -> Iterator[Platform]:
         database.open()
         runs = open_runs_database(
             conninfo,
-            pool_size=max(settings.database_pool_size, settings.threads),  # one run holds one to its end
+            # one run holds one to its end
+            pool_size=max(settings.database_pool_size, settings.threads, settings.worker_threads),
             timeout_s=settings.database_timeout_s,
         )
         try:
@@ -161,5 +166,6 @@ def _assemble(settings: Settings, database: Database, runs: Database, remote: Ex
         local=local,
         old_releases=OldReleases(releases, LocalExecutor(snapshots.at, Executor(limits, data), turns)),
         publisher=Publisher(database, apps, releases, Gate(executor, settings.gate_timeout_s)),
+        deliverer=Deliverer(DeliveryRepository(database), snapshots, executor),
         caches={"snapshots": snapshots.counters, "chunks": executor.chunks},
     )

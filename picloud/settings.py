@@ -34,6 +34,7 @@ class Settings(BaseSettings):
     port: int = Field(default=8787, ge=0, le=65535, description="Port of the data plane; 0 picks a free one.")
     workers: int = Field(default=1, ge=1, description="Worker processes of the data plane.")
     threads: int = Field(default=8, ge=1, description="Threads that run scripts, per worker process.")
+    worker_threads: int = Field(default=8, ge=1, description="Threads of a worker process that run triggers.")
     executor_url: HttpUrl | None = Field(
         default=None,
         description="Root URL of another node's data plane that runs the endpoints; it has the same database, instance "

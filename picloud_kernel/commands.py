@@ -159,7 +159,7 @@ class Commands:
 
     def _graph(self, name: str | None) -> Bundle:
         live = self._live()
-        graph, published = self._session.app.graph(live.tests), entries_of(live)
+        graph, published = self._session.app.graph(live), entries_of(live)
         here = entries_of(self._session.app.manifest())
         drafts = {entry for entry, content in here.items() if published.get(entry) != content}
         return graph_bundle(graph if name is None else graph.reaching(name), drafts)

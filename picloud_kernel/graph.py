@@ -40,6 +40,10 @@ def _mermaid(graph: ImportGraph, drafts: Set[str]) -> Iterator[str]:
         title = f"{route.method} {route.pattern}"
         yield f"  r{number}>{_label(title + _mark(f'route {title}', drafts))}]"
         yield f"  r{number} --> {ids[route.script]}"
+    for number, trigger in enumerate(graph.triggers):
+        title = f"trigger {trigger.name}"
+        yield f"  e{number}>{_label(f'{trigger.describe()}{_mark(title, drafts)}')}]"
+        yield f"  e{number} --> {ids[trigger.script]}"
     for number, (name, imports) in enumerate(graph.tests.items()):
         title = f"test {name}"
         yield f"  t{number}{{{{{_label(title + _mark(title, drafts))}}}}}"
@@ -54,12 +58,16 @@ def _label(content: str) -> str:
 
 
 def _tree(graph: ImportGraph, drafts: Set[str]) -> Iterator[str]:
-    """Show what routes and tests lead to, then the scripts nothing requires, then circles."""
+    """Show what routes, triggers and tests lead to, then the scripts nothing requires, then circles."""
     seen: set[str] = set()
     for route in graph.routes:
         title = f"{route.method} {route.pattern}"
         yield title + _mark(f"route {title}", drafts)
         yield from _branch(graph, drafts, [(route.script, "  ", False)], seen)
+    for trigger in graph.triggers:
+        title = f"trigger {trigger.name}"
+        yield f"{title} ({trigger.describe()}){_mark(title, drafts)}"
+        yield from _branch(graph, drafts, [(trigger.script, "  ", False)], seen)
     for name, imports in graph.tests.items():
         title = f"test {name}"
         yield title + _mark(title, drafts)

@@ -23,6 +23,7 @@ from picloud.publishing.cells import (
     RunTests,
     ScratchCell,
     TestCell,
+    TriggerCell,
 )
 from picloud.syntax.caret import names_in
 from picloud.web.problems import Audience, answer_to
@@ -77,6 +78,8 @@ class Runner:
                 self._endpoint(cell, cell_id)
             case AnnotatedCell():
                 self._annotated(cell, cell_id)
+            case TriggerCell():
+                self._trigger(cell, cell_id)
             case TestCell():
                 self._test(cell, cell_id)
             case CommandCell(commands):
@@ -153,6 +156,13 @@ class Runner:
             self._show(Bundle({"text/plain": f"response info of {where}: waits for the cell '-- {where}'"}))
         else:
             self._endpoint(annotated_endpoint(cells), None)
+
+    def _trigger(self, cell: TriggerCell, cell_id: str | None) -> None:
+        self._endpoints[cell.script.name] = cell.script.source
+        self._session.app.define(cell.script, triggers=(cell.trigger,))
+        what = f"{cell.trigger.describe()}; {cell.trigger.retry.schedule()}"
+        replaces = self._replaces(cell_id, script=cell.script.name)
+        self._show(text(f"trigger {cell.script.name}: draft, takes {what}{replaces}"))
 
     def _test(self, cell: TestCell, cell_id: str | None) -> None:
         self._tests[cell.test.name] = cell.test.source

@@ -1,4 +1,7 @@
-"""Changes to one script or one route, as pure functions of a manifest: what `Publisher.edit` applies and releases."""
+"""Changes to one script, route or trigger, as pure functions of a manifest.
+
+`Publisher.edit` applies and releases them.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +13,22 @@ from picloud.errors import Conflict, NotFound
 from picloud.model.release import Manifest
 from picloud.model.route import Route
 from picloud.model.script import Script, ScriptKind, check_script_name
+from picloud.model.trigger import Trigger, check_trigger
 from picloud.syntax.imports import imports_of, rename_import
 
 Edit: TypeAlias = Callable[[Manifest], Manifest]
 
 
 def put_script(script: Script) -> Edit:
-    """Add the script or put it in the place of the one of its name; refuse to turn a routed endpoint into a module."""
+    """Add the script or put it in the place of the one of its name.
+
+    An endpoint that routes or triggers lead to cannot become a module.
+    """
     check_script_name(script.name, script.kind)
 
     def edit(manifest: Manifest) -> Manifest:
         if script.kind is ScriptKind.MODULE:
-            _refuse_routes(manifest, script.name, "become a module")
+            _refuse_uses(manifest, script.name, "become a module")
         others = [other for other in manifest.scripts if other.name != script.name]
         return replace(manifest, scripts=tuple(sorted((*others, script), key=lambda s: s.name)))
 
@@ -29,11 +36,11 @@ def put_script(script: Script) -> Edit:
 
 
 def delete_script(name: str) -> Edit:
-    """Remove the script; refuse while routes lead to it or scripts require it."""
+    """Remove the script; refuse while routes or triggers lead to it or scripts require it."""
 
     def edit(manifest: Manifest) -> Manifest:
         script = find_script(manifest, name)
-        _refuse_routes(manifest, name, "be deleted")
+        _refuse_uses(manifest, name, "be deleted")
         if script.kind is ScriptKind.MODULE:  # nothing can require an endpoint
             _refuse_importers(manifest, name, "be deleted", "Change or delete them first.")
         return replace(manifest, scripts=tuple(s for s in manifest.scripts if s.name != name))
@@ -42,7 +49,7 @@ def delete_script(name: str) -> Edit:
 
 
 def rename_script(old: str, new: str, *, rewrite_importers: bool) -> Edit:
-    """Give the script another name; its routes follow.
+    """Give the script another name; its routes and triggers follow.
 
     A module that scripts or tests require is refused, or with `rewrite_importers` their `require` is changed with it.
     """
@@ -59,10 +66,12 @@ def rename_script(old: str, new: str, *, rewrite_importers: bool) -> Edit:
         if script.kind is ScriptKind.MODULE:  # nothing can require an endpoint
             scripts = [replace(other, source=rename_import(other.source, old, new)) for other in scripts]
             tests = tuple(replace(test, source=rename_import(test.source, old, new)) for test in tests)
+        triggers = (replace(t, script=new) if t.script == old else t for t in manifest.triggers)
         return Manifest(
             tuple(sorted(scripts, key=lambda s: s.name)),
             tuple(sorted(replace(route, script=new) if route.script == old else route for route in manifest.routes)),
             tests,
+            tuple(triggers),
         )
 
     return edit
@@ -92,6 +101,31 @@ def delete_route(method: str, pattern: str) -> Edit:
     return edit
 
 
+def put_trigger(trigger: Trigger) -> Edit:
+    """Add the trigger or put it in the place of the one of its name; its script must be an endpoint."""
+    check_trigger(trigger)
+
+    def edit(manifest: Manifest) -> Manifest:
+        if find_script(manifest, trigger.script).kind is ScriptKind.MODULE:
+            raise Conflict(f"{trigger.script!r} is a module: a trigger runs an endpoint's script.")
+        others = [other for other in manifest.triggers if other.name != trigger.name]
+        return replace(manifest, triggers=tuple(sorted((*others, trigger), key=lambda t: t.name)))
+
+    return edit
+
+
+def delete_trigger(name: str) -> Edit:
+    """Remove the trigger of this name."""
+
+    def edit(manifest: Manifest) -> Manifest:
+        remaining = tuple(trigger for trigger in manifest.triggers if trigger.name != name)
+        if len(remaining) == len(manifest.triggers):
+            raise NotFound(f"There is no trigger {name[:80]!r}.")
+        return replace(manifest, triggers=remaining)
+
+    return edit
+
+
 def find_script(manifest: Manifest, name: str) -> Script:
     """Return the script of this name, else raise `NotFound`."""
     for script in manifest.scripts:
@@ -104,10 +138,13 @@ def _key(route: Route) -> tuple[str, str]:
     return route.method, route.shape
 
 
-def _refuse_routes(manifest: Manifest, name: str, change: str) -> None:
-    routes = [f"{route.method} {route.pattern}" for route in manifest.routes if route.script == name]
-    if routes:
-        raise Conflict(f"{name!r} cannot {change} while routes lead to it: {', '.join(routes[:5])}. Delete them first.")
+def _refuse_uses(manifest: Manifest, name: str, change: str) -> None:
+    uses = [f"{route.method} {route.pattern}" for route in manifest.routes if route.script == name]
+    uses += [f"trigger {trigger.name}" for trigger in manifest.triggers if trigger.script == name]
+    if uses:
+        raise Conflict(
+            f"{name!r} cannot {change} while routes or triggers lead to it: {', '.join(uses[:5])}. Delete them first."
+        )
 
 
 def _refuse_importers(manifest: Manifest, name: str, change: str, advice: str) -> None:

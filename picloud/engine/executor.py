@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -16,19 +16,21 @@ from picloud.engine.library import library
 from picloud.engine.log import Emit, RunLog, Write, to_logging, to_text
 from picloud.engine.outcome import error_of, response_of
 from picloud.engine.validator import check_source
-from picloud.errors import InvalidModule, InvalidScript
+from picloud.errors import InvalidInput, InvalidModule, InvalidScript
 from picloud.lua.limits import Limits, RunLimits
 from picloud.lua.state import HostCalls, LuaState, Scalar, SdkCall
 from picloud.model.app import App, AppId
+from picloud.model.event import Message, Verdicts
 from picloud.model.http import Request, Response
 from picloud.model.run import RunReport
 from picloud.model.script import LinkedScript, ScriptKind
+from picloud.model.trigger import BACKOFF_MAX_S
 from picloud.modules.resolver import Resolver
 from picloud.modules.source import ScriptSource
 from picloud.sdk.random import seeded
 from picloud.sdk.run import Run
 from picloud.sdk.spec import Phase
-from picloud.storage.data import OpenSession
+from picloud.storage.data import DataSession, OpenSession
 
 RUNS_PER_STATE: Final = 1000
 """A state is replaced after so many runs, so that what Lua or lupa might leak stays small."""
@@ -89,6 +91,34 @@ class Executor:
                 seed=seed,
             )  # fmt: skip
         return response_of(values)
+
+    def trigger(
+        self, app: App, script: LinkedScript, source: ScriptSource, messages: Sequence[Message], verdicts: Verdicts,
+        *, emit: Emit, timeout_s: float | None = None, observe: Observe | None = None,
+    ) -> None:  # fmt: skip
+        """Let a script take an event, or several messages of a queue; raises `ScriptError` or `PlatformError`.
+
+        What the script says of messages is in `verdicts` also when it fails. `timeout_s` stands in place of the limit.
+        """
+        limits = self.limits.run
+        if timeout_s is not None:
+            limits = replace(limits, timeout_s=timeout_s)
+        flat: list[Scalar] = []
+        for message in messages:
+            flat.extend(_scalars(message))
+        first = messages[0].event
+        causes = 1 + max(message.event.depth for message in messages)
+
+        def sdk(operation: bytes, arguments: tuple[Any, ...]) -> tuple[Scalar | None, ...]:
+            if operation in _VERDICTS:
+                return _VERDICTS[operation](verdicts, *arguments)
+            return _call(run, operation, arguments)
+
+        with self._borrow(app.id) as state, self._run_of(app, state, Phase.TRIGGER, causes) as run:
+            self._script(
+                state, app, b"trigger", script, source, str(first.kind), *flat,
+                limits=limits, sdk=sdk, emit=emit, observe=observe, seed=None,
+            )  # fmt: skip
 
     def test(
         self, app: App, script: LinkedScript, source: ScriptSource, call: Callable[..., tuple[Scalar, ...]],
@@ -247,10 +277,14 @@ class Executor:
             self._give_back(app_id, state)
 
     @contextmanager
-    def _run_of(self, app: App, state: LuaState, phase: Phase) -> Iterator[Run]:
+    def _run_of(self, app: App, state: LuaState, phase: Phase, causes: int = 0) -> Iterator[Run]:
         """Yield a run on an app's data, which gives back at the end what it has taken."""
         data = self._data
-        run = Run(phase, data and (lambda: data(app, lambda: state.remaining_s, phase is Phase.TEST)))
+
+        def open_data(opened: OpenSession) -> DataSession:
+            return opened(app, lambda: state.remaining_s, phase is Phase.TEST, causes)
+
+        run = Run(phase, data and partial(open_data, data))
         with closing(run), self._tracked(self._runs, run):
             yield run
 
@@ -297,6 +331,35 @@ class Executor:
         if state.memory_bytes > COLLECT_ABOVE_BYTES:
             state.collect()
         return state.memory_bytes < max(COLLECT_ABOVE_BYTES, RETAINED_MAX * self.limits.state.memory_bytes)
+
+
+def _scalars(message: Message) -> tuple[Scalar, ...]:
+    """Return a message as Lua takes it; false stands for what it does not have."""
+    event = message.event
+    return (
+        str(event.id), event.name, event.operation or False, False if event.key is None else event.key, event.is_json,
+        False if event.payload is None else event.payload, False if event.before is None else event.before,
+        event.version or False, event.sent_s, message.attempt,
+    )  # fmt: skip
+
+
+def _ack(verdicts: Verdicts, place: int) -> tuple[Scalar, ...]:
+    verdicts.acked.add(place - 1)
+    verdicts.retried.pop(place - 1, None)
+    return ()
+
+
+def _retry(verdicts: Verdicts, place: int, seconds: float) -> tuple[Scalar, ...]:
+    if seconds != RETRY_AS_USUAL and not 0 <= seconds <= BACKOFF_MAX_S:
+        raise InvalidInput(f"retry: seconds must be from 0 to {BACKOFF_MAX_S:.0f}")
+    verdicts.acked.discard(place - 1)
+    verdicts.retried[place - 1] = float(seconds)
+    return ()
+
+
+RETRY_AS_USUAL: Final = -1.0
+"""In place of seconds: the trigger's own pause."""
+_VERDICTS: Final[Mapping[bytes, Callable[..., tuple[Scalar, ...]]]] = {b"ack": _ack, b"retry": _retry}
 
 
 def _call(run: Run, operation: bytes, arguments: tuple[Any, ...]) -> tuple[Scalar | None, ...]:

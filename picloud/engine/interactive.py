@@ -23,6 +23,7 @@ from picloud.model.http import Response
 from picloud.model.release import Manifest, TestSource
 from picloud.model.route import Route
 from picloud.model.script import LinkedScript, Script
+from picloud.model.trigger import Trigger
 from picloud.model.value import Value, plain, read_value
 from picloud.modules.graph import ImportGraph
 from picloud.modules.source import DraftOverlay, Snapshot
@@ -120,10 +121,13 @@ class Interactive:
         self._origins: dict[str, _Definition] = {}
         self._drafts: dict[str, LinkedScript] = {}
         self._routes: dict[str, tuple[Route, ...]] = {}
+        self._triggers: dict[str, tuple[Trigger, ...]] = {}
         self._tests: dict[str, TestSource] = {}
 
-    def define(self, script: Script, routes: tuple[Route, ...] = ()) -> None:
-        """Put a script and its routes in front of the published ones, for this session; raise `InvalidScript`.
+    def define(self, script: Script, routes: tuple[Route, ...] = (), triggers: tuple[Trigger, ...] = ()) -> None:
+        """Put a script, its routes and its triggers in front of the published ones, for this session.
+
+        Raises `InvalidScript`.
 
         A route that another draft had before belongs to this script from now on.
         """
@@ -133,6 +137,7 @@ class Interactive:
             self._routes[name] = tuple(r for r in others if (r.method, r.shape) not in taken)
         self._drafts[script.name] = linked
         self._routes[script.name] = routes
+        self._triggers[script.name] = triggers
 
     def define_test(self, test: TestSource) -> None:
         """Keep a test for `manifest`."""
@@ -170,6 +175,7 @@ class Interactive:
             scripts=tuple(self._drafts[name].script for name in sorted(self._drafts)),
             routes=tuple(sorted(route for routes in self._routes.values() for route in routes)),
             tests=tuple(self._tests[name] for name in sorted(self._tests)),
+            triggers=self._own_triggers(),
         )
 
     def draft(self, name: str) -> Script | None:
@@ -177,10 +183,16 @@ class Interactive:
         linked = self._drafts.get(name)
         return None if linked is None else linked.script
 
-    def graph(self, live_tests: Iterable[TestSource]) -> ImportGraph:
+    def _own_triggers(self) -> tuple[Trigger, ...]:
+        own = (trigger for triggers in self._triggers.values() for trigger in triggers)
+        return tuple(sorted(own, key=lambda trigger: trigger.name))
+
+    def graph(self, live: Manifest) -> ImportGraph:
         """Return who requires whom: this session's drafts and tests, and what is live behind them."""
-        tests = {test.name: test for test in live_tests} | self._tests
-        return ImportGraph.of(self._scripts(), self._view()[2], tests.values())
+        tests = {test.name: test for test in live.tests} | self._tests
+        behind = {t.name: t for t in live.triggers if t.script not in self._drafts}
+        triggers = behind | {trigger.name: trigger for trigger in self._own_triggers()}
+        return ImportGraph.of(self._scripts(), self._view()[2], triggers.values(), tests.values())
 
     def run(self, source: str, *, name: str = "cell") -> tuple[Echo, ...]:
         """Run scratch code; return the values of its last expression.

@@ -16,6 +16,9 @@ Write = Callable[[str], None]
 
 _LEVELS: Final = {b"debug": logging.DEBUG, b"info": logging.INFO, b"warn": logging.WARNING, b"error": logging.ERROR}
 _ALERTS: Final = (b"warn", b"error")
+KEPT_LINES_MAX: Final = 200
+KEPT_BYTES_MAX: Final = 16 * 1024
+"""Of the lines kept with the record of a run."""
 _PRINT: Final = b"print"
 """The level of a printed line."""
 _BREAKS = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
@@ -55,6 +58,27 @@ class RunLog:
             return (True,)
         self._emit(level, message.decode("utf-8", "replace"), fields.decode("utf-8", "replace"))
         return (False,)
+
+
+class KeptLines:
+    """The first lines of a run, for its record."""
+
+    def __init__(self) -> None:
+        self.lines: list[dict[str, str]] = []
+        """With `level`, `message` and, when there are any, `fields` as JSON."""
+        self._left = KEPT_BYTES_MAX
+
+    def before(self, emit: Emit) -> Emit:
+        """Return what keeps a line and hands it on."""
+
+        def keep(level: bytes, message: str, fields: str) -> None:
+            self._left -= len(message) + len(fields)
+            if self._left >= 0 and len(self.lines) < KEPT_LINES_MAX:
+                line = {"level": level.decode(), "message": message.replace("\0", "\N{REPLACEMENT CHARACTER}")}
+                self.lines.append(line | {"fields": fields} if fields else line)
+            emit(level, message, fields)
+
+        return keep
 
 
 def one_line(text: str) -> str:

@@ -8,6 +8,7 @@ from datetime import datetime
 from picloud.errors import FailedTest
 from picloud.model.route import Route
 from picloud.model.script import Script
+from picloud.model.trigger import Trigger
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class Manifest:
     scripts: tuple[Script, ...] = ()
     routes: tuple[Route, ...] = ()
     tests: tuple[TestSource, ...] = ()
+    triggers: tuple[Trigger, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

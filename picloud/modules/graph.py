@@ -9,6 +9,7 @@ from picloud.errors import NotFound
 from picloud.model.release import TestSource
 from picloud.model.route import Route
 from picloud.model.script import LinkedScript, ScriptKind
+from picloud.model.trigger import Trigger
 from picloud.syntax.imports import imports_of
 
 
@@ -21,18 +22,24 @@ class ImportGraph:
     imports: Mapping[str, tuple[str, ...]]
     """What each script requires, whether there is such a module or not."""
     routes: tuple[Route, ...]
+    triggers: tuple[Trigger, ...]
     tests: Mapping[str, tuple[str, ...]]
     """What each test requires."""
 
     @classmethod
     def of(
-        cls, scripts: Mapping[str, LinkedScript], routes: Iterable[Route], tests: Iterable[TestSource]
+        cls,
+        scripts: Mapping[str, LinkedScript],
+        routes: Iterable[Route],
+        triggers: Iterable[Trigger],
+        tests: Iterable[TestSource],
     ) -> ImportGraph:
         """Return the graph of an app's parts."""
         return cls(
             {name: scripts[name].script.kind for name in sorted(scripts)},
             {name: scripts[name].imports for name in sorted(scripts)},
             tuple(sorted(routes)),
+            tuple(sorted(triggers, key=lambda trigger: trigger.name)),
             {test.name: imports_of(test.source) for test in sorted(tests, key=lambda test: test.name)},
         )
 
@@ -73,8 +80,9 @@ class ImportGraph:
         kept = start | self.importers(start)
         scripts = {f"{kind} {name}" for name, kind in self.kinds.items() if name in kept}
         routes = {f"route {route.method} {route.pattern}" for route in self.routes if route.script in kept}
+        triggers = {f"trigger {trigger.name}" for trigger in self.triggers if trigger.script in kept}
         tests = {f"test {name}" for name, imports in self.tests.items() if not kept.isdisjoint(imports)}
-        return frozenset(scripts | routes | tests)
+        return frozenset(scripts | routes | triggers | tests)
 
     def reaching(self, name: str) -> ImportGraph:
         """Return the part that reaches a script, itself included: its blast radius. Raises `NotFound`."""
@@ -87,5 +95,6 @@ class ImportGraph:
             {script: kind for script, kind in self.kinds.items() if script in kept},
             {script: imports for script, imports in inside.items() if script in kept},
             tuple(route for route in self.routes if route.script in kept),
+            tuple(trigger for trigger in self.triggers if trigger.script in kept),
             {test: imports for test, imports in tests.items() if imports},
         )

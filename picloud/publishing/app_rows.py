@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Final, Literal, Self, TypeVar
 from uuid import UUID
@@ -22,6 +22,7 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainSerializer,
+    field_validator,
     model_validator,
 )
 
@@ -29,10 +30,11 @@ from picloud.errors import InvalidInput
 from picloud.model.app import APP_NAME
 from picloud.model.documents import parse_path
 from picloud.model.script import SOURCE_MAX_BYTES
+from picloud.model.trigger import BACKOFF_MAX_S, BATCH_MAX, RETRIES_MAX, TIMEOUT_MAX_S, WAIT_MAX_S, TriggerKind
 from picloud.publishing.publisher import MESSAGE_MAX
 from picloud.sdk.docs import DOCUMENT_MAX_BYTES, ID_MAX_BYTES
 from picloud.sdk.kv import KEY_MAX_BYTES, VALUE_MAX_BYTES
-from picloud.sdk.messages import MESSAGE_MAX_BYTES
+from picloud.sdk.messages import MESSAGE_MAX_BYTES, check_name
 from picloud.sdk.queue import DEDUPE_KEY_MAX_BYTES
 from picloud.storage.document_query import stored_keys, stored_path
 from picloud.storage.releases import in_current_form
@@ -250,40 +252,140 @@ class DocumentRow(Row):
         return _with_json(self, body)
 
 
-class _Message(Row):
-    id: UUID
-    kind: Literal["queue", "topic"]
-    name: Annotated[str, Field(pattern=r"\A[a-zA-Z_][a-zA-Z0-9_.-]{0,127}\z")]
+class RetryLine(Line):
+    """What happens when the script fails."""
+
+    retries: Annotated[int, Field(ge=0, le=RETRIES_MAX)]
+    backoff_s: Annotated[float, Field(ge=0, le=BACKOFF_MAX_S)]
+    backoff_max_s: Annotated[float, Field(ge=0, le=BACKOFF_MAX_S)]
+    jitter: Annotated[float, Field(ge=0, le=1)]
+
+
+class OptionsLine(Line):
+    """What a trigger was like when its event happened."""
+
+    retry: RetryLine
+    timeout_s: Annotated[float, Field(gt=0, le=TIMEOUT_MAX_S)] | None
+    batch: Annotated[int, Field(ge=1, le=BATCH_MAX)]
+    wait_s: Annotated[float, Field(ge=0, le=WAIT_MAX_S)]
+
+
+class _EventParts(Row):
+    """What happened."""
+
+    kind: TriggerKind
+    name: Text
+    operation: Text | None
+    key: Bytes | None
     is_json: bool
-    payload: Annotated[Bytes, Field(max_length=MESSAGE_MAX_BYTES)]
+    payload: Annotated[Bytes, Field(max_length=DOCUMENT_MAX_BYTES)] | None
+    before: Annotated[Bytes, Field(max_length=DOCUMENT_MAX_BYTES)] | None
+    version: Version | None
+    depth: Annotated[int, Field(ge=0, lt=2**31)]
+    sent_at: Time
+
+    @field_validator("kind", mode="before")
+    @classmethod
+    def _kind(cls, value: object) -> object:
+        return TriggerKind(value) if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        return self if not self.is_json else _with_json(self, self.payload)
+        if self.kind in (TriggerKind.QUEUE, TriggerKind.TOPIC):
+            _check_channel(self.name, self.kind)
+            if self.payload is None or len(self.payload) > MESSAGE_MAX_BYTES:
+                raise ValueError(f"a message has a payload of at most {MESSAGE_MAX_BYTES} bytes")
+        for content in (self.payload if self.is_json else None, self.before):
+            if content is not None:
+                _with_json(self, content)
+        return self
 
 
-class EventRow(_Message):
-    """A message that waits."""
+class EventRow(_EventParts):
+    """Something that happened and is not settled yet."""
 
     order = ("number",)
     given: ClassVar[Mapping[str, str]] = {"number": "the order of the lines says the same"}
 
+    id: UUID
     dedupe_key: Annotated[Bytes, Field(min_length=1, max_length=DEDUPE_KEY_MAX_BYTES)] | None
     due_at: Time
-    sent_at: Time
+    is_redriven: bool
 
 
-class DeadLetterRow(_Message):
-    """A message no trigger could take."""
+class DeliveryRow(Row):
+    """What a trigger still has to do with an event."""
+
+    order = ("number",)
+    given: ClassVar[Mapping[str, str]] = {
+        "number": "the order of the lines says the same",
+        "taken_by": "no job of another database has it",
+    }
+
+    event_id: UUID
+    trigger: Text
+    script: Text
+    options: OptionsLine
+    due_at: Time
+    attempts: Annotated[int, Field(ge=0, le=RETRIES_MAX)]
+    failures: list[Json]
+    redrives: UUID | None
+
+    @classmethod
+    def of_stored(cls, *values: Any) -> Self:
+        """Make a line of a row of the database."""
+        return super().of_stored(*_with_options(cls, values))
+
+    def stored(self) -> tuple[Any, ...]:
+        """Return what to write, JSON as text."""
+        return tuple(map(_json_text, super().stored()))
+
+
+class DeadLetterRow(_EventParts):
+    """An event a trigger could not take."""
 
     order = ("failed_at", "id")
 
+    id: UUID
+    event_id: UUID
+    trigger: Text
     script: Text
+    options: OptionsLine
     code: Text
     message: Text
-    attempts: Annotated[int, Field(ge=1, lt=2**31)]
-    sent_at: Time
+    attempts: Annotated[int, Field(ge=0, lt=2**31)]
+    failures: list[Json]
     failed_at: Time
+    state: Literal["open", "redriven", "discarded"]
+    decided_at: Time | None
+    decided_by: Text | None
+
+    @classmethod
+    def of_stored(cls, *values: Any) -> Self:
+        """Make a line of a row of the database."""
+        return super().of_stored(*_with_options(cls, values))
+
+    def stored(self) -> tuple[Any, ...]:
+        """Return what to write, JSON as text."""
+        return tuple(map(_json_text, super().stored()))
+
+
+def _check_channel(name: str, kind: TriggerKind) -> None:
+    try:
+        check_name(name, kind)
+    except InvalidInput as error:
+        raise ValueError(error.message) from None
+
+
+def _with_options(row: type[Row], values: tuple[Any, ...]) -> Iterator[Any]:
+    for column, value in zip(row.columns(), values, strict=True):
+        yield OptionsLine.model_validate(value) if column == "options" else value
+
+
+def _json_text(value: Any) -> Any:
+    if isinstance(value, OptionsLine):
+        return json.dumps(value.model_dump())
+    return json.dumps(value) if isinstance(value, list | dict) else value
 
 
 TABLES: Final[Mapping[str, type[Row]]] = {
@@ -293,6 +395,7 @@ TABLES: Final[Mapping[str, type[Row]]] = {
     "documents": DocumentRow,
     "kv_entries": KvEntryRow,
     "events": EventRow,
+    "deliveries": DeliveryRow,
     "dead_letters": DeadLetterRow,
 }
 """What a file holds row by row, in this order: indexes before documents. What is live comes after all of it, so that
@@ -302,6 +405,7 @@ LEFT_OUT: Final[Mapping[str, str]] = {
     "tokens": "secrets: whoever opens the app elsewhere gets new ones there",
     "scripts": "the line `live` has them, as a manifest",
     "routes": "the line `live` has them, as a manifest",
+    "triggers": "the line `live` has them, as a manifest",
     "script_imports": "what the scripts say",
     "document_keys": "made of documents and indexes",
 }

@@ -11,6 +11,7 @@ from picloud.model.app import check_app_name
 from picloud.model.release import TestSource
 from picloud.model.route import METHODS, Route, check_route
 from picloud.model.script import SCRIPT_NAME, Script, ScriptKind, check_script_name
+from picloud.model.trigger import Trigger, TriggerKind, trigger_of
 from picloud.publishing.magics import BY_NAME, find_magic
 
 _WORD = re.compile(r'"([^"]*)"|(\S+)')
@@ -70,6 +71,14 @@ class AnnotatedCell:
     is_response_info: bool
     source: str
     """All of it, the annotation included."""
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerCell:
+    """A trigger draft and the script it runs."""
+
+    script: Script
+    trigger: Trigger
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +202,17 @@ class CommandCell:
     commands: tuple[Command, ...]
 
 
-Cell = ScratchCell | HelpCell | PythonCell | ModuleCell | EndpointCell | AnnotatedCell | TestCell | CommandCell
+Cell = (
+    ScratchCell
+    | HelpCell
+    | PythonCell
+    | ModuleCell
+    | EndpointCell
+    | AnnotatedCell
+    | TriggerCell
+    | TestCell
+    | CommandCell
+)
 
 
 def parse_cell(source: str) -> Cell:
@@ -242,6 +261,8 @@ def _cell_magic(line: str, source: str) -> Cell:
         return ModuleCell(_script(ScriptKind.MODULE, _only(name, words), source))
     if name == "%%endpoint":
         return _endpoint(words, source)
+    if name == "%%trigger":
+        return _trigger(words, source)
     if name == "%%test":
         return _test(words, source)
     if words:
@@ -259,6 +280,18 @@ def _endpoint(words: list[str], source: str) -> EndpointCell:
     script = _script(ScriptKind.ENDPOINT, name, source)
     route = check_route(method, pattern, name, options.get("auth", "public"), "timing" in options)
     return EndpointCell(script, route)
+
+
+def _trigger(words: list[str], source: str) -> TriggerCell:
+    if len(words) < 2:
+        raise _usage("%%trigger")
+    name, kind, *rest = words
+    pattern = rest.pop(0) if rest and kind != TriggerKind.DEAD_LETTER else ""
+    options = dict(option.split("=", 1) for option in rest if "=" in option)
+    if len(options) != len(rest):
+        raise _usage("%%trigger")
+    script = _script(ScriptKind.ENDPOINT, name, source)
+    return TriggerCell(script, trigger_of(name, kind, pattern, name, options))
 
 
 def _test(words: list[str], source: str) -> TestCell:
@@ -401,5 +434,7 @@ def _only(name: str, words: list[str]) -> str:
 
 
 def _usage(name: str) -> InvalidInput:
-    blanks = " (a name with blanks goes in double quotes)" if name in ("%%endpoint", "%%test", "%graph") else ""
+    blanks = (
+        " (a name with blanks goes in double quotes)" if name in ("%%endpoint", "%%trigger", "%%test", "%graph") else ""
+    )
     return InvalidInput(f"Write it as: {BY_NAME[name].usage}{blanks}")

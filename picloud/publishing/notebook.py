@@ -13,6 +13,7 @@ from picloud.errors import InvalidInput, InvalidNotebook
 from picloud.model.release import Manifest, TestSource
 from picloud.model.route import Route
 from picloud.model.script import Script
+from picloud.model.trigger import Trigger
 from picloud.publishing.annotated import annotated_endpoint
 from picloud.publishing.cells import (
     AnnotatedCell,
@@ -21,6 +22,7 @@ from picloud.publishing.cells import (
     EndpointCell,
     ModuleCell,
     TestCell,
+    TriggerCell,
     UseApp,
     parse_cell,
 )
@@ -138,17 +140,20 @@ class _Parts:
         self.scripts: dict[str, tuple[Place, Script]] = {}
         self.tests: dict[str, tuple[Place, TestSource]] = {}
         self.routes: dict[tuple[str, str], tuple[Place, Route]] = {}
+        self.triggers: list[tuple[Place, Trigger]] = []
         self.annotated: dict[tuple[str, str], list[tuple[Place, AnnotatedCell]]] = {}
         self.app: tuple[Place, str] | None = None
 
     def add(self, place: Place, cell: Cell) -> None:
-        if isinstance(cell, ModuleCell | EndpointCell):
+        if isinstance(cell, ModuleCell | EndpointCell | TriggerCell):
             self._refuse_second(place, self.scripts.get(cell.script.name), f"the name {cell.script.name!r}")
             self.scripts[cell.script.name] = (place, cell.script)
         if isinstance(cell, EndpointCell):
             shape = (cell.route.method, cell.route.shape)
             self._refuse_second(place, self.routes.get(shape), f"the route {cell.route.method} {cell.route.pattern}")
             self.routes[shape] = (place, cell.route)
+        if isinstance(cell, TriggerCell):
+            self.triggers.append((place, cell.trigger))
         if isinstance(cell, TestCell):
             self._refuse_second(place, self.tests.get(cell.test.name), f"the test name {cell.test.name!r}")
             self.tests[cell.test.name] = (place, cell.test)
@@ -174,6 +179,7 @@ class _Parts:
         """Which cell each entry comes from, by its name in a plan."""
         found = {f"{script.kind} {name}": place for name, (place, script) in self.scripts.items()}
         found |= {f"route {route.method} {route.pattern}": place for place, route in self.routes.values()}
+        found |= {f"trigger {trigger.name}": place for place, trigger in self.triggers}
         found |= {f"test {name}": place for name, (place, _) in self.tests.items()}
         return {entry: str(place) for entry, place in found.items()}
 
@@ -199,6 +205,7 @@ class _Parts:
             scripts=tuple(script for _, (_, script) in sorted(self.scripts.items())),
             routes=tuple(sorted(route for _, route in self.routes.values())),
             tests=tuple(test for _, (_, test) in sorted(self.tests.items())),
+            triggers=tuple(sorted((trigger for _, trigger in self.triggers), key=lambda trigger: trigger.name)),
         )
 
 

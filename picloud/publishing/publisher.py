@@ -7,11 +7,12 @@ from dataclasses import dataclass, field, replace
 
 from picloud.engine.testing import TestResult
 from picloud.engine.validator import check_script, check_source
-from picloud.errors import Conflict, InvalidInput, InvalidScript, NotFound
+from picloud.errors import Conflict, InvalidInput, InvalidScript, InvalidTrigger, NotFound
 from picloud.model.app import App, AppId, check_app_name, unpublished
 from picloud.model.release import Forced, Manifest, Release
 from picloud.model.route import check_route
 from picloud.model.script import LinkedScript, ScriptKind
+from picloud.model.trigger import Trigger, TriggerKind, check_trigger
 from picloud.modules.graph import ImportGraph
 from picloud.modules.source import Snapshot
 from picloud.publishing.annotated import is_annotated
@@ -31,7 +32,7 @@ ENTRIES_SHOWN_MAX = 10
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What publishing would do. Entries read like `module greet`, `route GET /hello/:name`, `test greets`."""
+    """What publishing would do. Entries read like `module greet`, `route GET /hello/:name`, `trigger nightly`."""
 
     added: tuple[str, ...]
     changed: tuple[str, ...]
@@ -108,7 +109,7 @@ class Publisher:
         """Return who requires whom in what is live. A missing app counts as empty."""
         live = self.live(app_name)
         linked = {script.name: LinkedScript(script, imports_of(script.source)) for script in live.scripts}
-        return ImportGraph.of(linked, live.routes, live.tests)
+        return ImportGraph.of(linked, live.routes, live.triggers, live.tests)
 
     def plan(self, app_name: str, manifest: Manifest, *, places: Mapping[str, str] | None = None) -> Plan:
         """Return what publishing would do; raises `InvalidInput` as `publish` does. A missing app counts as empty."""
@@ -191,9 +192,8 @@ class Publisher:
         with self._database.connection() as connection:
             live = read_live(connection, app.id)  # whose lock on the app's row keeps publishes out until the end
             latest = latest_release(connection, app.id)
-        scripts = tuple(linked.script for linked in live.scripts)
         tests = latest.manifest.tests if latest else ()
-        return _Live(replace(app, revision=live.revision), Manifest(scripts, live.routes, tests), latest)
+        return _Live(replace(app, revision=live.revision), live.manifest(tests), latest)
 
     def _write(
         self, app_name: str, live: _Live, manifest: Manifest, linked: dict[str, LinkedScript],
@@ -287,7 +287,7 @@ def make_plan(before: Manifest, after: Manifest, linked: dict[str, LinkedScript]
         for name in (changed | new.keys() ^ old.keys())
         if name.startswith(("module ", "endpoint "))
     }
-    graph = ImportGraph.of(linked, after.routes, after.tests)
+    graph = ImportGraph.of(linked, after.routes, after.triggers, after.tests)
     affected = graph.reach(touched)
     added, removed = new.keys() - old.keys(), old.keys() - new.keys()
     return Plan(
@@ -310,11 +310,12 @@ def entries_of(manifest: Manifest) -> dict[str, str | tuple[object, ...]]:
         f"route {r.method} {r.pattern}": (r.script, f"auth={r.auth}", f"timing={'on' if r.timing else 'off'}")
         for r in manifest.routes
     }
+    entries |= {f"trigger {t.name}": (t.describe(), t.script, *t.describe_options()) for t in manifest.triggers}
     return entries | {f"test {test.name}": test.source for test in manifest.tests}
 
 
 def _sorted(entries: Iterable[str]) -> tuple[str, ...]:
-    order = {"module": 0, "endpoint": 1, "route": 2, "test": 3}
+    order = {"module": 0, "endpoint": 1, "route": 2, "trigger": 3, "test": 4}
     return tuple(sorted(entries, key=lambda entry: (order[entry.split(" ", 1)[0]], entry)))
 
 
@@ -360,6 +361,7 @@ def validate_manifest(app_name: str, manifest: Manifest) -> dict[str, LinkedScri
             raise InvalidInput(
                 f"Route {route.method} {route.pattern}: {route.script!r} is a module; a route leads to an endpoint."
             )
+    _check_triggers(app_name, manifest.triggers, linked)
     for test in manifest.tests:
         check_source(f"test {test.name}", ScriptKind.ENDPOINT, test.source)
         _check_storable(test.name)
@@ -367,3 +369,26 @@ def validate_manifest(app_name: str, manifest: Manifest) -> dict[str, LinkedScri
     if len(set(names)) != len(names):
         raise InvalidInput(f"{app_name}: two tests have the same name; give each a name of its own.")
     return linked
+
+
+def _check_triggers(app_name: str, triggers: tuple[Trigger, ...], linked: Mapping[str, LinkedScript]) -> None:
+    queues: dict[str, str] = {}
+    for trigger in triggers:
+        check_trigger(trigger)
+        target = linked.get(trigger.script)
+        if target is None:
+            raise InvalidTrigger(f"trigger {trigger.name}: there is no script {trigger.script!r} in this app.")
+        if target.script.kind is ScriptKind.MODULE:
+            raise InvalidTrigger(
+                f"trigger {trigger.name}: {trigger.script!r} is a module; a trigger runs an endpoint's script."
+            )
+        if trigger.kind is TriggerKind.QUEUE:
+            other = queues.setdefault(trigger.source, trigger.name)
+            if other != trigger.name:
+                raise InvalidTrigger(
+                    f"Triggers {other} and {trigger.name} both take the queue {trigger.source}, and a message goes to "
+                    "one only: use a topic for several."
+                )
+    names = [trigger.name for trigger in triggers]
+    if len(set(names)) != len(names):
+        raise InvalidTrigger(f"{app_name}: two triggers have the same name; give each a name of its own.")

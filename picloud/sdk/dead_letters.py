@@ -1,4 +1,4 @@
-"""`dead_letters`: messages that no trigger could take, to be looked at and sent again."""
+"""`dead_letters`: events that no trigger could take, to be looked at and delivered again."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ LIST_MAX: Final = 100
 
 dead_letters = Namespace(
     "dead_letters",
-    """Messages whose triggers failed as often as they may.
+    """Events whose triggers failed as often as they may, until somebody decides over them.
 
-A dead letter has `id`, `kind` (`queue` or `topic`), `name`, `message`, `script` (which failed), `code` and `error`
-(how), `attempts`, and `sent_at` and `failed_at` in seconds since 1970.""",
+A dead letter has `id`, `kind` (as triggers have it), `name` (of the queue, topic or collection), `message` (what the
+script got: message, value or document), `script` (which failed), `code` and `error` (how), `attempts`, and `sent_at`
+and `failed_at` in seconds since 1970.""",
 )
 _COLUMNS: Final = (
     "id", "kind", "name", "message*", "script", "code", "error", "attempts", "sent_at", "failed_at",
@@ -67,8 +68,8 @@ def get(run: Run, id: Id) -> Row | None:  # noqa: A002  the name scripts know
     example='dead_letters.redrive("0193f4a8-0000-7000-8000-000000000000") --> false',
 )
 def redrive(run: Run, id: Id) -> bool:  # noqa: A002
-    """Send a dead letter again, to be delivered at once, and take it off the list."""
-    return events.redrive(run.data, _id(id), now_s=run.now_s())
+    """Let the trigger that failed take it again, at once, and take it off the list."""
+    return events.redrive(run.data, _id(id))
 
 
 @dead_letters.function(
@@ -76,14 +77,15 @@ def redrive(run: Run, id: Id) -> bool:  # noqa: A002
     example='dead_letters.discard("0193f4a8-0000-7000-8000-000000000000") --> false',
 )
 def discard(run: Run, id: Id) -> bool:  # noqa: A002
-    """Delete a dead letter for good."""
+    """Decide to leave it, and take it off the list."""
     return events.discard(run.data, _id(id))
 
 
 def _cells(letter: DeadLetter) -> tuple[Cell, ...]:
     where = (str(letter.id), letter.kind, letter.name)
+    message = None if letter.payload is None else Data(letter.is_json, letter.payload)
     failure = (letter.script, letter.code, letter.message, letter.attempts)
-    return (*where, Data(letter.is_json, letter.payload), *failure, letter.sent_s, letter.failed_us / 1_000_000)
+    return (*where, message, *failure, letter.sent_s, letter.failed_us / 1_000_000)
 
 
 def _id(text: str) -> UUID:

@@ -126,6 +126,7 @@ class Phase(StrEnum):
     ENDPOINT = "endpoint"
     TEST = "test"
     CELL = "cell"
+    TRIGGER = "trigger"
 
 
 EVERYWHERE: Final = frozenset(Phase)

@@ -46,9 +46,10 @@ _log = logging.getLogger(__name__)
 
 
 class RunConnection(psycopg.Connection[Any]):
-    """A connection of runs, which knows the app it is set to and how long a statement may take."""
+    """A connection of runs, which knows what it is set to: app, depth of triggers, how long a statement may take."""
 
     app_id: object = None
+    causes: int = 0
     timeout_s: float = 0.0
 
 
@@ -85,15 +86,19 @@ def has_row_security(conninfo: str) -> bool:
 class DataSession:
     """One run's way to its app's data. For one thread, but for `interrupt`."""
 
-    def __init__(self, database: Database, app: App, remaining_s: Callable[[], float], discard: bool = False) -> None:
+    def __init__(
+        self, database: Database, app: App, remaining_s: Callable[[], float], discard: bool = False, causes: int = 0
+    ) -> None:
         """Take the pool of runs and what tells how long the run may still take, which no statement outlives by much.
 
-        With `discard` all happens in one transaction, which is rolled back at the end.
+        With `discard` all happens in one transaction, which is rolled back at the end. `causes` says how many triggers
+        led to the run.
         """
         self._database = database
         self._app = app
         self._remaining_s = remaining_s
         self._discard = discard
+        self._causes = causes
         self._stack = ExitStack()
         self._connection: RunConnection | None = None
         self._depth = 0
@@ -231,10 +236,11 @@ class DataSession:
 
     def _make_ready(self, connection: RunConnection) -> None:
         self._limit(connection)
-        if connection.app_id != self._app.id:
+        if (connection.app_id, connection.causes) != (self._app.id, self._causes):
             connection.app_id = None
-            self._execute(connection, _SQL["set_app"], {"app_id": str(self._app.id)})
-            connection.app_id = self._app.id
+            values = {"app_id": str(self._app.id), "causes": str(self._causes)}
+            self._execute(connection, _SQL["set_app"], values)
+            connection.app_id, connection.causes = self._app.id, self._causes
         if self._discard:
             self._execute(connection, "BEGIN", {})
             if not self._app.is_stored:  # the tests of a first publish
@@ -298,5 +304,7 @@ class DataSession:
         return unavailable or unexpected
 
 
-OpenSession = Callable[[App, Callable[[], float], bool], DataSession]
-"""Opens the data of an app; gets what tells the seconds the run has left, and whether all is undone at the end."""
+OpenSession = Callable[[App, Callable[[], float], bool, int], DataSession]
+"""Opens the data of an app.
+
+Gets what tells the seconds the run has left, whether all is undone at the end, and how many triggers led to the run."""

@@ -43,6 +43,7 @@ class Database:
         connection_class: type[psycopg.Connection[Any]] = psycopg.Connection,
     ) -> None:  # fmt: skip
         """Take how to connect; `configure` is done once to each connection."""
+        self.conninfo = conninfo
         self._pool = ConnectionPool(
             conninfo,
             min_size=0,

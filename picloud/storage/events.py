@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 from uuid import UUID
 
 from picloud.storage.data import DataSession
@@ -13,17 +13,19 @@ from picloud.storage.queries import load
 _SQL = load("events.sql")
 
 Kind = Literal["queue", "topic"]
+BY_SCRIPT: Final = "script"
+"""Who decided over a dead letter, when it was not a person."""
 
 
 class DeadLetter(NamedTuple):
     """A message no trigger could take."""
 
     id: UUID
-    kind: Kind
+    kind: str
     name: str
-    """Of the queue or topic."""
+    """Collection, queue or topic; the trigger of a tick."""
     is_json: bool
-    payload: bytes
+    payload: bytes | None
     script: str
     code: str
     message: str
@@ -70,11 +72,12 @@ def get_dead(session: DataSession, identity: UUID) -> DeadLetter | None:
     return DeadLetter(*rows[0]) if rows else None
 
 
-def redrive(session: DataSession, identity: UUID, *, now_s: float) -> bool:
-    """Send a dead letter again; return whether there was one."""
-    return bool(session.fetch(_SQL["redrive"], {"id": identity, "now": now_s}))
+def redrive(session: DataSession, identity: UUID) -> bool:
+    """Deliver a dead letter again; return whether there was one."""
+    values = {"id": identity, "edited": None, "edited_is_json": None, "by": BY_SCRIPT}
+    return session.fetch(_SQL["redrive"], values)[0][0] is not None
 
 
 def discard(session: DataSession, identity: UUID) -> bool:
     """Delete a dead letter; return whether there was one."""
-    return bool(session.fetch(_SQL["discard"], {"id": identity}))
+    return bool(session.fetch(_SQL["discard"], {"id": identity, "by": BY_SCRIPT}))

@@ -1,4 +1,4 @@
-"""What is live in an app: its scripts with their import graph, and its routes."""
+"""What is live in an app: its scripts with their import graph, its routes and its triggers."""
 
 from __future__ import annotations
 
@@ -8,23 +8,30 @@ from dataclasses import dataclass
 import psycopg
 
 from picloud.model.app import App, AppId
-from picloud.model.release import Manifest
+from picloud.model.release import Manifest, TestSource
 from picloud.model.route import Route, RouteAuth
 from picloud.model.script import LinkedScript, Script, ScriptKind
+from picloud.model.trigger import Trigger
 from picloud.storage.apps import app_of
 from picloud.storage.database import Database
 from picloud.storage.queries import load
+from picloud.storage.triggers import read_triggers, replace_triggers
 
 _SQL = load("live.sql")
 
 
 @dataclass(frozen=True, slots=True)
 class LiveApp:
-    """Everything of an app that a run needs, all of one revision."""
+    """Everything that is live of an app, all of one revision."""
 
     revision: int
     scripts: tuple[LinkedScript, ...]
     routes: tuple[Route, ...]
+    triggers: tuple[Trigger, ...] = ()
+
+    def manifest(self, tests: tuple[TestSource, ...] = ()) -> Manifest:
+        """Return it as a manifest; the tests live in the release."""
+        return Manifest(tuple(linked.script for linked in self.scripts), self.routes, tests, self.triggers)
 
 
 class LiveRepository:
@@ -39,9 +46,8 @@ class LiveRepository:
             return read_live(connection, app_id)
 
     def manifest(self, app_id: AppId) -> Manifest:
-        """Return the live scripts and routes as a manifest without tests: those live in the release."""
-        live = self.read(app_id)
-        return Manifest(tuple(linked.script for linked in live.scripts), live.routes)
+        """Return what is live as a manifest without tests."""
+        return self.read(app_id).manifest()
 
 
 def lock_app(connection: psycopg.Connection, name: str) -> App | None:
@@ -53,12 +59,13 @@ def lock_app(connection: psycopg.Connection, name: str) -> App | None:
 def read_live(connection: psycopg.Connection, app_id: AppId) -> LiveApp:
     """Return what is live; the row lock on the app keeps revision and content of one publish together."""
     row = connection.execute(_SQL["revision"], {"app_id": app_id}).fetchone()
-    scripts, routes = read_parts(connection, app_id)
-    return LiveApp(row[0] if row else -1, scripts, routes)
+    return LiveApp(row[0] if row else -1, *read_parts(connection, app_id))
 
 
-def read_parts(connection: psycopg.Connection, app_id: AppId) -> tuple[tuple[LinkedScript, ...], tuple[Route, ...]]:
-    """Return the live scripts and routes, of one revision only if the caller's transaction sees one moment."""
+def read_parts(
+    connection: psycopg.Connection, app_id: AppId
+) -> tuple[tuple[LinkedScript, ...], tuple[Route, ...], tuple[Trigger, ...]]:
+    """Return the live scripts, routes and triggers, of one revision only if the caller's transaction sees one moment."""
     values = {"app_id": app_id}
     scripts = tuple(
         LinkedScript(Script(name, ScriptKind(kind), source), tuple(imports))
@@ -68,7 +75,7 @@ def read_parts(connection: psycopg.Connection, app_id: AppId) -> tuple[tuple[Lin
         Route(method, pattern, script, RouteAuth(auth), timing)
         for method, pattern, script, auth, timing in connection.execute(_SQL["list_routes"], values)
     )
-    return scripts, routes
+    return scripts, routes, read_triggers(connection, app_id)
 
 
 def replace_live(
@@ -92,6 +99,7 @@ def replace_live(
         values = {"method": route.method, "shape": route.shape, "pattern": route.pattern, "auth": route.auth}
         more = {"app_id": app_id, "script": route.script, "timing": route.timing}
         connection.execute(_SQL["put_route"], values | more)
+    replace_triggers(connection, app_id, manifest.triggers)
     connection.execute(_SQL["raise_revision"], {"app_id": app_id})
 
 

@@ -19,6 +19,7 @@ from picloud.model.script import Script, ScriptKind
 from picloud.storage.database import Database
 from picloud.storage.live import put_source
 from picloud.storage.queries import load
+from picloud.storage.triggers import trigger_from_json, trigger_to_json
 
 _SQL = load("releases.sql")
 
@@ -139,8 +140,8 @@ def stored_form(manifest: Manifest) -> dict[str, Any]:
 
 def in_current_form(stored: Mapping[str, Any]) -> dict[str, Any]:
     """Return a stored manifest as it would be stored today: releases never change."""
-    # Before 0003_route_timing.sql there was no "timing".
-    return {**stored, "routes": [{"timing": False, **route} for route in stored["routes"]]}
+    # Before 0003_route_timing.sql there was no "timing", before 0008_triggers.sql there were no triggers.
+    return {"triggers": [], **stored, "routes": [{"timing": False, **route} for route in stored["routes"]]}
 
 
 def _sources(connection: psycopg.Connection, app_id: AppId, stored: Mapping[str, Any]) -> dict[str, str]:
@@ -156,17 +157,19 @@ def _to_json(manifest: Manifest) -> dict[str, Any]:
             for r in manifest.routes
         ],
         "tests": [{"name": t.name, "version": _test_version(t)} for t in manifest.tests],
+        "triggers": [trigger_to_json(trigger) for trigger in manifest.triggers],
     }
 
 
 def _from_json(stored: Mapping[str, Any], sources: Mapping[str, str]) -> Manifest:
+    stored = in_current_form(stored)
     return Manifest(
         scripts=tuple(Script(s["name"], ScriptKind(s["kind"]), sources[s["version"]]) for s in stored["scripts"]),
         routes=tuple(
-            Route(r["method"], r["pattern"], r["script"], RouteAuth(r["auth"]), r["timing"])
-            for r in in_current_form(stored)["routes"]
+            Route(r["method"], r["pattern"], r["script"], RouteAuth(r["auth"]), r["timing"]) for r in stored["routes"]
         ),
         tests=tuple(TestSource(t["name"], sources[t["version"]]) for t in stored["tests"]),
+        triggers=tuple(map(trigger_from_json, stored["triggers"])),
     )
 
 

@@ -39,9 +39,9 @@ class AppSnapshot:
             yield from cursor.stream(statement, {"app_id": self.app.id})
 
     def live(self) -> dict[str, Any]:
-        """Return the live scripts and routes as a manifest is stored."""
-        scripts, routes = read_parts(self._connection, self.app.id)
-        return stored_form(Manifest(tuple(linked.script for linked in scripts), routes))
+        """Return what is live as a manifest is stored."""
+        scripts, routes, triggers = read_parts(self._connection, self.app.id)
+        return stored_form(Manifest(tuple(linked.script for linked in scripts), routes, triggers=triggers))
 
 
 @contextmanager
@@ -125,6 +125,7 @@ def new_app(database: Database, name: str) -> Iterator[NewApp]:
             raise Conflict(
                 f"There is an app {name!r} already: import under another name with --as, or delete that one first."
             )
+        connection.execute(_SQL["begin_import"])
         yield NewApp(connection, app)
 
 

@@ -1,30 +1,65 @@
-"""The procrastinate application: where jobs are kept and which tasks there are."""
+"""The procrastinate application: where jobs are kept and which tasks there are.
+
+Jobs of deliveries are made by the database, in the transaction of the event (`0008_triggers.sql`).
+"""
 
 from __future__ import annotations
 
 import logging
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
-from procrastinate import App, PsycopgConnector
+from procrastinate import App, BaseRetryStrategy, JobContext, PsycopgConnector, RetryDecision
+from procrastinate.jobs import Job
 
 from picloud.storage.database import Database
+from picloud.storage.deliveries import DeliveryRepository, Key
 from picloud.storage.housekeeping import delete_expired_tokens
 from picloud.storage.kv import delete_expired
+from picloud.triggers.deliverer import Deliverer
 
 HOUSEKEEPING = "picloud.housekeeping"
 HOURLY = "0 * * * *"
+DELIVER = "picloud.deliver"
+STALLED = "picloud.take_over"
+EVERY_10_S = "*/10 * * * * *"
+HEARTBEAT_S = 5.0
+STALLED_S = 20.0
+"""Without a heartbeat for so long a worker counts as dead, and its jobs are taken over."""
+FAULT_PAUSE_S, FAULT_PAUSE_MAX_S = 0.5, 30.0
+"""Pauses after a fault of the platform: twice as long each time."""
 
 _POOL_SIZE = 4
 
 _log = logging.getLogger(__name__)
 
 
-def build_app(conninfo: str, database: Database, *, timeout_s: float) -> App:
+class _Again(Exception):  # noqa: N818  (nothing is wrong)
+    """The job is to come again, and nothing is wrong."""
+
+    def __init__(self, at: datetime) -> None:
+        super().__init__(at)
+        self.at = at
+
+
+class _ComeAgain(BaseRetryStrategy):
+    """Jobs of deliveries never fail: they come again when they say, or after a fault of the platform."""
+
+    def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision:
+        """Return when to try again."""
+        if isinstance(exception, _Again):
+            return RetryDecision(retry_at=exception.at)
+        pause_s = min(FAULT_PAUSE_MAX_S, FAULT_PAUSE_S * 2.0 ** min(job.attempts, 16))
+        return RetryDecision(retry_at=datetime.now(UTC) + timedelta(seconds=pause_s))
+
+
+def build_app(database: Database, deliverer: Deliverer, *, timeout_s: float) -> App:
     """Return the application over a migrated database.
 
     Its tasks use `database`, which must be open while they run. `timeout_s` is how long it waits for a connection.
     """
     connector = PsycopgConnector(
-        conninfo=conninfo,
+        conninfo=database.conninfo,
         min_size=1,
         max_size=_POOL_SIZE,
         timeout=timeout_s,
@@ -38,11 +73,29 @@ def build_app(conninfo: str, database: Database, *, timeout_s: float) -> App:
     def housekeeping(timestamp: int) -> None:
         """Remove what is no longer needed. `timestamp` is the hour it is for."""
         tokens, entries = delete_expired_tokens(database), delete_expired(database)
+        DeliveryRepository(database).delete_settled()
         _log.info(
             "Housekeeping deleted %d expired tokens and %d expired entries of kv",
             tokens,
             entries,
             extra={"action": "housekeeping", "tokens": tokens, "kv_entries": entries, "timestamp": timestamp},
         )
+
+    @app.task(name=DELIVER, queue="triggers", retry=_ComeAgain(), pass_context=True)
+    def deliver(context: JobContext, app_id: str, event_id: str, trigger: str) -> None:
+        """Run a trigger's script on an event."""
+        job = context.job.id
+        assert job is not None  # noqa: S101  (it comes from the database)
+        again = deliverer.deliver(Key(UUID(app_id), UUID(event_id), trigger), job)
+        if again is not None:
+            raise _Again(again)
+
+    @app.periodic(cron=EVERY_10_S)
+    @app.task(name=STALLED, queueing_lock=STALLED)
+    async def take_over(timestamp: int) -> None:  # noqa: ARG001  (every periodic task gets it)
+        """Let jobs of dead workers run again."""
+        for job in await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=STALLED_S):
+            _log.warning("Job %s of a dead worker is taken over", job.id, extra={"action": "take_over", "job": job.id})
+            await app.job_manager.retry_job(job)
 
     return app

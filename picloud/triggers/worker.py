@@ -11,37 +11,32 @@ from procrastinate.exceptions import ConnectorException
 
 from picloud.settings import Settings
 from picloud.storage.database import Database
-from picloud.storage.prepare import prepared
-from picloud.triggers.tasks import build_app
+from picloud.triggers.deliverer import Deliverer
+from picloud.triggers.tasks import HEARTBEAT_S, STALLED_S, build_app
 
 RESTART_PAUSE_S = 2.0
+POLL_S = 1.0
+"""New jobs are told of; those that become due are looked for."""
 
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 _log = logging.getLogger(__name__)
 
 
-def run_worker(settings: Settings) -> None:
+def run_worker(database: Database, deliverer: Deliverer, settings: Settings) -> None:
     """Run jobs until SIGTERM or SIGINT, then finish what runs and return; a second signal ends the process at once.
 
-    Call in the main thread. Migrates first and keeps the embedded server running meanwhile. Waits for a database that
-    goes away later, but raises `PlatformError` for one that is not there at the start.
+    Call in the main thread, with a migrated database that is there; waits for one that goes away later.
     """
-    with prepared(settings) as conninfo:
-        database = Database(conninfo, pool_size=settings.database_pool_size, timeout_s=settings.database_timeout_s)
-        database.open()
-        try:
-            app = build_app(conninfo, database, timeout_s=settings.database_timeout_s)
-            asyncio.run(_run(app, drain_s=settings.run_timeout_s + settings.run_grace_s))
-        finally:
-            database.close()
+    app = build_app(database, deliverer, timeout_s=settings.database_timeout_s)
+    asyncio.run(_run(app, settings.worker_threads, drain_s=settings.run_timeout_s + settings.run_grace_s))
 
 
-async def _run(app: App, *, drain_s: float) -> None:
+async def _run(app: App, threads: int, *, drain_s: float) -> None:
     stop = asyncio.Event()
     _on_first_signal(stop)
     while not stop.is_set():
-        working = asyncio.create_task(_work(app, drain_s))
+        working = asyncio.create_task(_work(app, threads, drain_s))
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
         working.cancel()  # procrastinate takes this as the wish to drain
@@ -54,13 +49,17 @@ async def _run(app: App, *, drain_s: float) -> None:
     _log.info("The worker has stopped", extra={"action": "worker_stopped"})
 
 
-async def _work(app: App, drain_s: float) -> None:
+async def _work(app: App, threads: int, drain_s: float) -> None:
     try:
         await app.open_async()
         _log.info("The worker is ready", extra={"action": "worker_ready"})
         await app.run_worker_async(
             install_signal_handlers=False,
+            concurrency=threads,
+            fetch_job_polling_interval=POLL_S,
             shutdown_graceful_timeout=drain_s,
+            update_heartbeat_interval=HEARTBEAT_S,
+            stalled_worker_timeout=STALLED_S,
             delete_jobs="successful",
         )
     except ConnectorException as error:

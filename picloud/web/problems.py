@@ -21,6 +21,7 @@ STATUS: Mapping[type[BaseException], int] = {
     errors.CallerError: 400,
     errors.InvalidScript: 422,
     errors.InvalidRoute: 422,
+    errors.InvalidTrigger: 422,
     errors.InvalidNotebook: 422,
     errors.TestsFailed: 422,
     errors.Unauthenticated: 401,

@@ -17,7 +17,7 @@ from picloud.storage.releases import ReleaseInfo
 from picloud.syntax.imports import imports_of
 from picloud_kernel.commands import author, bases
 
-NO_SCRIPTS = ImportGraph({}, {}, (), {})
+NO_SCRIPTS = ImportGraph({}, {}, (), (), {})
 
 
 class Desk:
@@ -54,7 +54,7 @@ class Desk:
         self.live = platform.publisher.live(self.app_name)
         self.releases = platform.releases.list(self.app.id)
         linked = {script.name: LinkedScript(script, imports_of(script.source)) for script in self.live.scripts}
-        self.graph = ImportGraph.of(linked, self.live.routes, self.live.tests)
+        self.graph = ImportGraph.of(linked, self.live.routes, self.live.triggers, self.live.tests)
 
     def reload(self) -> None:
         """Show what is live now."""

@@ -401,6 +401,100 @@ function operations.endpoint(seed, is_repeatable, ...)
   return protect(endpoint, ...)
 end
 
+-- events ----------------------------------------------------------------------------------------------------------
+
+local function content(is_json, payload)
+  if not payload then return nil end
+  if is_json then return json.decode(payload) end
+  return payload
+end
+
+-- What a message can be told; not fields, so that an event can be stored or sent as it is.
+local function meta_of(place)
+  local methods = { remaining_ms = remaining_ms }
+  function methods.ack(_) host("ack", place) end
+  function methods.retry(_, seconds)
+    if seconds == nil then seconds = -1 end
+    if type(seconds) ~= "number" then error("write event:retry(seconds)", 2) end
+    host("retry", place, seconds)
+  end
+  return { __metatable = false, __index = methods }
+end
+
+local FIELDS = 10
+
+local function new_message(place, flat)
+  local at = (place - 1) * FIELDS
+  local message = {
+    id = flat[at + 1], name = flat[at + 2], operation = flat[at + 3] or nil, key = flat[at + 4] or nil,
+    version = flat[at + 8] or nil, sent_at = flat[at + 9], attempt = flat[at + 10],
+  }
+  return message, content(flat[at + 5], flat[at + 6]), content(true, flat[at + 7])
+end
+
+local new_event = {}
+
+function new_event.kv(flat)
+  local event, value = new_message(1, flat)
+  event.name, event.value = nil, value
+  return event
+end
+
+function new_event.docs(flat)
+  local event, after, before = new_message(1, flat)
+  event.collection, event.document_id, event.after, event.before = event.name, event.key, after, before
+  event.name, event.key = nil, nil
+  return event
+end
+
+function new_event.topic(flat)
+  local event, message = new_message(1, flat)
+  event.topic, event.name, event.message = event.name, nil, message
+  return event
+end
+
+function new_event.cron(flat)
+  local event, tick = new_message(1, flat)
+  event.name, event.tick = nil, tick
+  return event
+end
+
+function new_event.dead_letter(flat)
+  local event, letter = new_message(1, flat)
+  event.name, event.dead_letter = nil, letter
+  return event
+end
+
+function new_event.queue(flat)
+  local messages = {}
+  for place = 1, #flat // FIELDS do
+    local message, body = new_message(place, flat)
+    message.name, message.message = nil, body
+    messages[place] = setmetatable(message, meta_of(place))
+  end
+  local event = { queue = flat[2], messages = messages }
+  if #messages == 1 then
+    for name, value in next, messages[1] do event[name] = value end
+  end
+  return event
+end
+
+local function trigger(version, name, kind, ...)
+  local event = new_event[kind]({ ... })
+  event.kind = kind
+  setmetatable(event, meta_of(1))
+  local env = environment({ name = name, version = version, depth = 0 }, { event = event })
+  local main = factory_of(version, name)(env)
+  mains[main] = true
+  main()
+  return "ok"
+end
+
+function operations.trigger(seed, is_repeatable, ...)
+  begin(seed, is_repeatable)
+  return protect(trigger, ...)
+end
+
 -- tests -----------------------------------------------------------------------------------------------------------
 
 local function same(a, b, depth)

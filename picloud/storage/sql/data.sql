@@ -8,7 +8,7 @@ SET default_transaction_isolation = 'read committed'
 SELECT set_config('statement_timeout', %(timeout)s, false)
 
 -- name: set_app
-SELECT set_config('picloud.app_id', %(app_id)s, false)
+SELECT set_config('picloud.app_id', %(app_id)s, false), set_config('picloud.depth', %(causes)s, false)
 
 -- name: become_owner
 SELECT set_config('picloud.role', current_setting('role'), true), set_config('role', 'none', true)

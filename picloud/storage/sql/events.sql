@@ -17,7 +17,7 @@ WHERE app_id = %(app_id)s AND kind = %(kind)s AND name = %(name)s
 SELECT id, kind, name, is_json, payload, script, code, message, attempts,
     extract(epoch FROM sent_at)::float8, (extract(epoch FROM failed_at) * 1000000)::bigint
 FROM dead_letters
-WHERE app_id = %(app_id)s
+WHERE app_id = %(app_id)s AND state = 'open'
     AND (
         %(before_us)s::bigint IS NULL
         OR (failed_at, id) < ('epoch'::timestamptz + %(before_us)s * interval '1 microsecond', %(before_id)s::uuid)
@@ -29,20 +29,13 @@ LIMIT %(limit)s
 SELECT id, kind, name, is_json, payload, script, code, message, attempts,
     extract(epoch FROM sent_at)::float8, (extract(epoch FROM failed_at) * 1000000)::bigint
 FROM dead_letters
-WHERE app_id = %(app_id)s AND id = %(id)s
+WHERE app_id = %(app_id)s AND id = %(id)s AND state = 'open'
 
 -- name: redrive
-WITH taken AS (
-    DELETE FROM dead_letters
-    WHERE app_id = %(app_id)s AND id = %(id)s
-    RETURNING id, kind, name, is_json, payload, sent_at
-)
-INSERT INTO events (app_id, id, kind, name, is_json, payload, due_at, sent_at)
-SELECT %(app_id)s, id, kind, name, is_json, payload, to_timestamp(%(now)s), sent_at
-FROM taken
-RETURNING id
+SELECT picloud_redrive(%(app_id)s, %(id)s, %(edited)s, %(edited_is_json)s, %(by)s)
 
 -- name: discard
-DELETE FROM dead_letters
-WHERE app_id = %(app_id)s AND id = %(id)s
+UPDATE dead_letters
+SET state = 'discarded', decided_at = clock_timestamp(), decided_by = %(by)s
+WHERE app_id = %(app_id)s AND id = %(id)s AND state = 'open'
 RETURNING id

@@ -3,6 +3,9 @@
 -- name: begin_snapshot
 SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY
 
+-- name: begin_import
+SET LOCAL picloud.importing = 'on'
+
 -- name: in_utc
 SET LOCAL timezone = 'UTC'
 

@@ -12,6 +12,7 @@ from picloud.model.app import App
 from picloud.model.release import Forced, Manifest, Release, TestSource
 from picloud.model.route import PATTERN_MAX_LENGTH, Route, RouteAuth, check_route
 from picloud.model.script import SOURCE_MAX_BYTES, Script, ScriptKind, check_script_name
+from picloud.model.trigger import OPERATIONS, RetryPolicy, Trigger, TriggerKind, check_trigger
 from picloud.publishing.notebook import Authored, author
 
 if TYPE_CHECKING:
@@ -171,6 +172,75 @@ class RouteQuery(Model):
     pattern: Annotated[Text, Field(max_length=PATTERN_MAX_LENGTH)]
 
 
+class TriggerBody(Model):
+    """A trigger: which events run which endpoint's script."""
+
+    kind: TriggerKind
+    source: Annotated[Text, Field(max_length=PATTERN_MAX_LENGTH)] = Field(
+        default="", description="Key pattern, collection, cron expression, queue or topic; empty for dead letters."
+    )
+    script: Name = Field(description="Name of the endpoint script.")
+    on: Annotated[list[Name], Field(max_length=8)] | None = Field(
+        default=None, description="Operations, for kv and docs; left out: all."
+    )
+    retries: int = Field(default=RetryPolicy().retries, description="Runs after the first that failed.")
+    backoff_s: float = Field(default=RetryPolicy().backoff_s, description="Before the first retry; then twice as long.")
+    backoff_max_s: float = Field(default=RetryPolicy().backoff_max_s, description="The longest pause.")
+    jitter: float = Field(default=RetryPolicy().jitter, description="Part of each pause that is drawn at random.")
+    timeout_s: float | None = Field(default=None, description="Wall-clock limit of a run; null: that of all runs.")
+    batch: int = Field(default=1, description="Messages of a queue a run gets at most.")
+    wait_s: float = Field(default=0.0, description="How long a message of a queue may wait for others.")
+
+    def trigger(self, name: str) -> Trigger:
+        """Return the trigger; raise `InvalidTrigger` when it is not one."""
+        operations = OPERATIONS.get(self.kind, ())
+        named = operations if self.on is None else tuple(self.on)
+        return check_trigger(
+            Trigger(
+                name,
+                self.kind,
+                self.source,
+                self.script,
+                tuple(sorted(named, key=lambda o: operations.index(o) if o in operations else len(operations))),
+                RetryPolicy(self.retries, self.backoff_s, self.backoff_max_s, self.jitter),
+                self.timeout_s,
+                self.batch,
+                self.wait_s,
+            )
+        )
+
+
+class TriggerView(TriggerBody):
+    """A trigger as it is live now."""
+
+    name: Name
+
+    @classmethod
+    def of(cls, trigger: Trigger) -> Self:
+        """Return the view of a trigger."""
+        retry = trigger.retry
+        return cls(
+            name=trigger.name,
+            kind=trigger.kind,
+            source=trigger.source,
+            script=trigger.script,
+            on=list(trigger.on),
+            retries=retry.retries,
+            backoff_s=retry.backoff_s,
+            backoff_max_s=retry.backoff_max_s,
+            jitter=retry.jitter,
+            timeout_s=trigger.timeout_s,
+            batch=trigger.batch,
+            wait_s=trigger.wait_s,
+        )
+
+
+class TriggerList(Model):
+    """The triggers that are live, by name."""
+
+    triggers: list[TriggerView]
+
+
 class GraphQuery(Model):
     """Which part of the graph."""
 
@@ -194,10 +264,11 @@ class GraphTest(Model):
 
 
 class GraphView(Model):
-    """Who requires whom, and which routes lead there."""
+    """Who requires whom, and which routes and triggers lead there."""
 
     scripts: list[GraphScript]
     routes: list[RouteView]
+    triggers: list[TriggerView]
     tests: list[GraphTest]
 
     @classmethod
@@ -214,6 +285,7 @@ class GraphView(Model):
                 for name, imports in graph.imports.items()
             ],
             routes=[RouteView.of(route) for route in graph.routes],
+            triggers=[TriggerView.of(trigger) for trigger in graph.triggers],
             tests=[GraphTest(name=name, imports=list(imports)) for name, imports in graph.tests.items()],
         )
 
@@ -239,6 +311,7 @@ class ManifestBody(Model):
     scripts: Annotated[list[ManifestScript], Field(max_length=MANIFEST_ENTRIES_MAX)] = []
     routes: Annotated[list[RouteBody], Field(max_length=MANIFEST_ENTRIES_MAX)] = []
     tests: Annotated[list[ManifestTest], Field(max_length=MANIFEST_ENTRIES_MAX)] = []
+    triggers: Annotated[list[TriggerView], Field(max_length=MANIFEST_ENTRIES_MAX)] = []
 
     @classmethod
     def of(cls, manifest: Manifest) -> Self:
@@ -250,15 +323,17 @@ class ManifestBody(Model):
                 for r in manifest.routes
             ],
             tests=[ManifestTest(name=t.name, source=t.source) for t in manifest.tests],
+            triggers=[TriggerView.of(trigger) for trigger in manifest.triggers],
         )
 
     def manifest(self) -> Manifest:
-        """Return the manifest; raise `InvalidInput` or `InvalidRoute` for what cannot be part of one."""
+        """Return the manifest; raise `InvalidInput` or one of its kinds for what cannot be part of one."""
         scripts = [Script(check_script_name(s.name, s.kind), s.kind, s.source) for s in self.scripts]
         return Manifest(
             scripts=tuple(sorted(scripts, key=lambda s: s.name)),
             routes=tuple(sorted(route.route() for route in self.routes)),
             tests=tuple(sorted((TestSource(t.name, t.source) for t in self.tests), key=lambda t: t.name)),
+            triggers=tuple(sorted((t.trigger(t.name) for t in self.triggers), key=lambda t: t.name)),
         )
 
 

@@ -10,11 +10,13 @@ _ADMIN = frozenset({Scope.APP_ADMIN})
 _READ = frozenset({Scope.SCRIPT_READ})
 _WRITE = frozenset({Scope.SCRIPT_WRITE})
 _ROUTE = frozenset({Scope.ROUTE_MANAGE})
-_PUBLISH = _WRITE | _ROUTE
-"""A release may change scripts and routes, so either scope alone would get around the other."""
+_TRIGGER = frozenset({Scope.TRIGGER_MANAGE})
+_PUBLISH = _WRITE | _ROUTE | _TRIGGER
+"""A release may change scripts, routes and triggers, so one scope alone would get around the others."""
 
 _APP = "/apps/{app}"
 _SCRIPT = f"{_APP}/scripts/{{script}}"
+_TRIGGER_PATH = f"{_APP}/triggers/{{trigger}}"
 _RELEASE = f"{_APP}/releases/{{number}}"
 _CHANGED = models.PublishedView
 
@@ -52,6 +54,17 @@ OPERATIONS = (
     Operation(
         "DELETE", f"{_APP}/routes", "Delete a route", scripts.delete_route, _ROUTE, _CHANGED, query=models.RouteQuery
     ),
+    Operation("GET", f"{_APP}/triggers", "List triggers", scripts.list_triggers, _READ, models.TriggerList),
+    Operation(
+        "PUT",
+        _TRIGGER_PATH,
+        "Add or replace a trigger",
+        scripts.put_trigger,
+        _TRIGGER,
+        _CHANGED,
+        body=models.TriggerBody,
+    ),
+    Operation("DELETE", _TRIGGER_PATH, "Delete a trigger", scripts.delete_trigger, _TRIGGER, _CHANGED),
     Operation(
         "POST", f"{_APP}/plan", "Plan a release", releases.plan_release, _READ, models.PlanView, body=models.PlanBody
     ),

@@ -1,4 +1,4 @@
-"""Operations on single scripts and routes. Every change is a release."""
+"""Operations on single scripts, routes and triggers. Every change is a release."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ from picloud.web.api.models import (
     ScriptEntry,
     ScriptList,
     ScriptView,
+    TriggerBody,
+    TriggerList,
+    TriggerView,
 )
 from picloud.web.api.operation import Call
 
@@ -69,6 +72,23 @@ def put_route(call: Call, body: RouteBody) -> PublishedView:
 def delete_route(call: Call, query: RouteQuery) -> PublishedView:
     """Remove a route."""
     return _edit(call, edits.delete_route(query.method, query.pattern), f"Delete route {query.method} {query.pattern}")
+
+
+def list_triggers(call: Call) -> TriggerList:
+    """Return the triggers that are live."""
+    return TriggerList(triggers=[TriggerView.of(trigger) for trigger in _live(call).triggers])
+
+
+def put_trigger(call: Call, body: TriggerBody) -> PublishedView:
+    """Add or replace a trigger."""
+    trigger = body.trigger(call.path["trigger"])
+    return _edit(call, edits.put_trigger(trigger), f"Put trigger {trigger.name}")
+
+
+def delete_trigger(call: Call) -> PublishedView:
+    """Remove a trigger."""
+    name = call.path["trigger"]
+    return _edit(call, edits.delete_trigger(name), f"Delete trigger {name[:200]}")
 
 
 def _live(call: Call) -> Manifest:

@@ -35,6 +35,16 @@ LIVE: Mapping[str, Mapping[str, str]] = {
         "auth": "in the manifest",
         "timing": "in the manifest",
     },
+    "triggers": {
+        "app_id": "the app's",
+        "name": "in the manifest",
+        "kind": "in the manifest",
+        "source": "in the manifest",
+        "key_like": "what the source says",
+        "operations": "in the manifest",
+        "script_id": "in the manifest, by name",
+        "options": "in the manifest",
+    },
 }
 """Tables whose rows the header and the line `live` stand for: what becomes of each column."""
 

@@ -28,7 +28,7 @@ def graph_of(
         )
         for name in names
     }
-    return ImportGraph.of(scripts, routes, tests)
+    return ImportGraph.of(scripts, routes, (), tests)
 
 
 APP = graph_of(

@@ -21,7 +21,7 @@ def graph(imports: dict[str, str], routes: tuple[Route, ...] = (), tests: tuple[
         )
         for name, names in imports.items()
     }
-    return ImportGraph.of(scripts, routes, tests)
+    return ImportGraph.of(scripts, routes, (), tests)
 
 
 SHOP = graph(

@@ -1,0 +1,148 @@
+"""Deliveries: what triggers still have to do with events, and the dead letters of those they could not take."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+
+from picloud.model.app import App
+from picloud.model.event import Event
+from picloud.model.trigger import RetryPolicy, TriggerKind
+from picloud.storage.apps import app_of
+from picloud.storage.database import Database
+from picloud.storage.queries import load
+
+_SQL = load("deliveries.sql")
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """Names one delivery."""
+
+    app_id: UUID
+    event_id: UUID
+    trigger: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One event on its way to one trigger, taken by a job."""
+
+    key: Key
+    app: App
+    script: str
+    """Name of the endpoint script, which may be gone by now."""
+    retry: RetryPolicy
+    timeout_s: float | None
+    batch: int
+    attempts: int
+    """That failed before this one."""
+    event: Event
+    redrives: UUID | None
+    """The dead letter it was made of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One attempt that failed, as a dead letter keeps it."""
+
+    key: Key
+    at: datetime
+    code: str
+    message: str
+    details: Mapping[str, Any]
+    """Script version, place, traceback, lines logged and what the run used."""
+    retry_at: datetime | None
+    """None: the attempt was the last one."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotYet:
+    """A delivery that is due later."""
+
+    at: datetime
+    in_batch: bool
+
+
+class DeliveryRepository:
+    """What the worker does with deliveries; each call is a transaction of its own."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def take(self, key: Key, job_id: int) -> list[Delivery] | NotYet:
+        """Take a delivery for a job, and others of its batch; a job that takes again gets what it had.
+
+        Nothing when the delivery is settled, or another job has it.
+        """
+        values = {"app_id": key.app_id, "event_id": key.event_id, "trigger": key.trigger, "job_id": job_id}
+        with self._database.connection() as connection:
+            row = connection.execute(_SQL["own"], values).fetchone()
+            if row is None:
+                return []
+            batch, due_at, is_due = row
+            if not is_due:
+                return NotYet(due_at, batch > 1)
+            return [_delivery(*found) for found in connection.execute(_SQL["take"], values | {"batch": batch})]
+
+    def settle(self, keys: Sequence[Key], job_id: int) -> None:
+        """Forget deliveries that are done, and events nobody waits for any more. All are of one trigger."""
+        if keys:
+            with self._database.connection() as connection:
+                connection.execute(_SQL["settle"], _values(keys, job_id))
+
+    def fail(self, failures: Sequence[Failure], job_id: int, *, in_batch: bool) -> None:
+        """Count failed attempts: each delivery is due again, or becomes a dead letter.
+
+        Those of a batch get jobs of their own; else the job that failed is to come back.
+        """
+        with self._database.connection() as connection:
+            for failure in failures:
+                key = failure.key
+                entry = {"at": failure.at.isoformat(), "code": failure.code, "message": failure.message}
+                values = {
+                    **_values([key], job_id),
+                    "failure": Jsonb([entry | dict(failure.details)]),
+                    "retry_at": failure.retry_at,
+                    "failed_at": failure.at,
+                    "code": failure.code,
+                    "message": failure.message,
+                    "in_batch": in_batch,
+                }
+                connection.execute(_SQL["count_failure"], values)
+                if failure.retry_at is None:
+                    connection.execute(_SQL["bury"], values)
+                    connection.execute(_SQL["settle"], _values([key], job_id))
+
+    def delete_settled(self) -> int:
+        """Delete events whose last deliveries ended at one moment, return how many."""
+        with self._database.connection() as connection:
+            return connection.execute(_SQL["delete_settled"]).rowcount
+
+
+def _values(keys: Sequence[Key], job_id: int) -> dict[str, Any]:
+    first = keys[0]
+    events = [key.event_id for key in keys]
+    return {"app_id": first.app_id, "trigger": first.trigger, "event_ids": events, "job_id": job_id}
+
+
+def _delivery(
+    app_id: UUID, name: str, revision: int, created_at: datetime, trigger: str, script: str, options: dict[str, Any],
+    attempts: int, redrives: UUID | None, event_id: UUID, kind: str, *event: Any,
+) -> Delivery:  # fmt: skip
+    return Delivery(
+        Key(app_id, event_id, trigger),
+        app_of(app_id, name, revision, created_at),
+        script,
+        RetryPolicy(**options["retry"]),
+        options["timeout_s"],
+        options["batch"],
+        attempts,
+        Event(event_id, TriggerKind(kind), *event),
+        redrives,
+    )

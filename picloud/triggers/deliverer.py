@@ -1,0 +1,141 @@
+"""Makes one delivery: takes the event, runs the trigger's script, and settles what comes of it.
+
+Only the script's own errors and limits spend attempts. Whatever the platform does, a crash, a lost database, a publish,
+leaves the delivery as it was, and the job comes again.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from picloud.engine.dispatcher import Snapshots
+from picloud.engine.executor import RETRY_AS_USUAL, Executor
+from picloud.engine.log import KeptLines, to_logging
+from picloud.errors import NotFound, RunInterrupted, ScriptError, StaleRevision
+from picloud.model.app import App
+from picloud.model.event import Message, Verdicts
+from picloud.model.run import RunReport
+from picloud.model.script import LinkedScript
+from picloud.modules.source import Snapshot, routed_script
+from picloud.storage.deliveries import Delivery, DeliveryRepository, Failure, Key, NotYet
+
+TRACEBACK_MAX: Final = 20
+"""Lines kept with each failed attempt."""
+
+_log = logging.getLogger(__name__)
+
+
+class Deliverer:
+    """Makes deliveries, from any thread."""
+
+    def __init__(self, deliveries: DeliveryRepository, snapshots: Snapshots, executor: Executor) -> None:
+        self._deliveries = deliveries
+        self._snapshots = snapshots
+        self._executor = executor
+
+    def deliver(self, key: Key, job_id: int) -> datetime | None:
+        """Make the delivery; return when the job is to come again, None when it has nothing more to do.
+
+        Raises `PlatformError` when it cannot be made now.
+        """
+        taken = self._deliveries.take(key, job_id)
+        if isinstance(taken, NotYet):
+            return None if taken.in_batch else taken.at
+        if not taken:
+            return None
+        first = taken[0]
+        failed = self._run(taken)
+        gone = {failure.key for failure in failed}
+        self._deliveries.settle([delivery.key for delivery in taken if delivery.key not in gone], job_id)
+        in_batch = first.batch > 1
+        self._deliveries.fail(failed, job_id, in_batch=in_batch)
+        return None if in_batch else next((failure.retry_at for failure in failed), None)
+
+    def _run(self, taken: Sequence[Delivery]) -> list[Failure]:
+        """Run the script; return the failures, none for what it is done with."""
+        first, verdicts = taken[0], Verdicts()
+        lines = KeptLines()
+        reports: list[RunReport] = []
+        error: ScriptError | None = None
+        snapshot = self._snapshot(first.app)
+        try:
+            script = routed_script(snapshot, first.script)
+        except NotFound:
+            return [_gone(delivery) for delivery in taken]
+        try:
+            self._run_script(snapshot, script, taken, verdicts, lines, reports)
+        except RunInterrupted:
+            raise
+        except ScriptError as failure:
+            error = failure
+        details = _details(script, error, lines, reports)
+        return [
+            _failure(delivery, error, details, verdicts.retried.get(place))
+            for place, delivery in enumerate(taken)
+            if place in verdicts.retried or (error is not None and place not in verdicts.acked)
+        ]
+
+    def _snapshot(self, app: App) -> Snapshot:
+        try:
+            return self._snapshots.at(app.name, app.id, app.revision)
+        except StaleRevision:  # published again since the delivery was taken
+            return self._snapshots.current(app.name).snapshot
+
+    def _run_script(
+        self, snapshot: Snapshot, script: LinkedScript, taken: Sequence[Delivery], verdicts: Verdicts, lines: KeptLines,
+        reports: list[RunReport],
+    ) -> None:  # fmt: skip
+        first = taken[0]
+        emit = to_logging(
+            {"action": "script_log", "app": first.app.name, "script": first.script, "event": str(first.event.id)}
+        )
+        self._executor.trigger(
+            snapshot.app,
+            script,
+            snapshot,
+            [Message(delivery.event, delivery.attempts + 1) for delivery in taken],
+            verdicts,
+            emit=lines.before(emit),
+            timeout_s=first.timeout_s,
+            observe=reports.append,
+        )
+
+
+def _failure(delivery: Delivery, error: ScriptError | None, details: dict[str, Any], pause_s: float | None) -> Failure:
+    now = datetime.now(UTC)
+    failures = delivery.attempts + 1
+    retry_at = None
+    if failures <= delivery.retry.retries:
+        if pause_s is None or pause_s == RETRY_AS_USUAL:
+            pause_s = delivery.retry.pause_s(failures, random.random())  # noqa: S311  (spreads retries, guards nothing)
+        retry_at = now + timedelta(seconds=pause_s)
+    if error is None:
+        return Failure(delivery.key, now, "retry_asked", "The script asked for another attempt.", details, retry_at)
+    _log.warning(
+        "Attempt %d of %s/%s failed: %s", failures, delivery.app.name, delivery.key.trigger, error.code,
+        extra={"action": "delivery_failed", "app": delivery.app.name, "trigger": delivery.key.trigger},
+    )  # fmt: skip
+    return Failure(delivery.key, now, error.code, error.message, details, retry_at)
+
+
+def _gone(delivery: Delivery) -> Failure:
+    message = f"The app has no script {delivery.script!r} any more: publish one and redrive, or discard."
+    return Failure(delivery.key, datetime.now(UTC), NotFound.code, message, {}, None)
+
+
+def _details(
+    script: LinkedScript, error: ScriptError | None, lines: KeptLines, reports: Sequence[RunReport]
+) -> dict[str, Any]:
+    return {
+        "version": script.script.version,
+        "script": error.script if error else None,
+        "line": error.line if error else None,
+        "traceback": list(error.traceback[:TRACEBACK_MAX]) if error else [],
+        "log": lines.lines,
+        "used": asdict(reports[-1]) if reports else None,
+    }
