@@ -65,7 +65,7 @@ def read_live(connection: psycopg.Connection, app_id: AppId) -> LiveApp:
 def read_parts(
     connection: psycopg.Connection, app_id: AppId
 ) -> tuple[tuple[LinkedScript, ...], tuple[Route, ...], tuple[Trigger, ...]]:
-    """Return the live scripts, routes and triggers, of one revision only if the caller's transaction sees one moment."""
+    """Return what is live, of one revision only if the caller's transaction sees one moment."""
     values = {"app_id": app_id}
     scripts = tuple(
         LinkedScript(Script(name, ScriptKind(kind), source), tuple(imports))

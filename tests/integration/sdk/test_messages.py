@@ -9,6 +9,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from picloud.model.release import Manifest
+from picloud.model.script import Script, ScriptKind
+from picloud.model.trigger import Trigger, TriggerKind
 from picloud.platform import Platform
 from tests.integration.sdk.conftest import Lua
 from tests.integration.sdk.naughty import NAUGHTY
@@ -27,7 +30,16 @@ def stored(platform: Platform, kind: str = "queue") -> list[tuple[str, bool, byt
         ).fetchall()
 
 
+def watch(platform: Platform, app: str, kind: str, source: str) -> None:
+    """Put a trigger there."""
+    publish = platform.publisher.publish
+    script = Script("taker", ScriptKind.ENDPOINT, "return 1")
+    publish(app, Manifest((script,), triggers=(Trigger("taker", TriggerKind(kind), source, "taker"),)), author="test")
+
+
 def test_what_is_sent_is_kept_in_its_order(lua: Lua, platform: Platform) -> None:
+    lua("kv.set('x', 1)")
+    watch(platform, "shop", "topic", "t.x")
     lua("queue.send('a', { n = 1 }) queue.send('a', 'two\\255') pubsub.publish('t.x', 3) queue.send('b', json.null)")
     assert stored(platform) == [("a", True, b'{"n":1}', 0), ("a", False, b"two\xff", 0), ("b", True, b"null", 0)]
     assert stored(platform, "topic") == [("t.x", True, b"3", 0)]
@@ -134,8 +146,9 @@ def bury(platform: Platform, app: str, number: int = 1, minute: int = 0, payload
     identity = uuid4()
     with platform.database.connection() as connection:
         connection.execute(
-            "INSERT INTO dead_letters (app_id, id, kind, name, is_json, payload, script, code, message, attempts, "
-            "sent_at, failed_at) SELECT id, %s, 'queue', %s, true, %s, 'mailer', 'script_runtime_error', 'no luck', 3, "
+            "INSERT INTO dead_letters (app_id, id, event_id, kind, name, is_json, payload, trigger, script, options, code, "
+            "message, attempts, failures, depth, sent_at, failed_at) SELECT id, %s, gen_random_uuid(), 'queue', %s, true, "
+            "%s, 'mails', 'mailer', '{}', 'script_runtime_error', 'no luck', 3, '[]', 0, "
             "'2026-01-01T00:00:00.5Z', '2026-01-01T00:00:00.123457Z'::timestamptz + %s * interval '1 minute' "
             "FROM apps WHERE name = %s",
             [identity, f"q{number}", payload, minute, app],

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tests.integration.web.conftest import Answer, Client, TokenMaker
 
 API = "/api/v1"
-VALUES = {"app": "blog", "script": "greet", "number": "1"}
+VALUES = {"app": "blog", "script": "greet", "number": "1", "trigger": "watch"}
 
 
 def target(operation: Operation) -> str:
@@ -62,6 +62,7 @@ def test_a_foreign_app_answers_like_one_that_does_not_exist(client: Client, make
         data: Any = {
             "put_script": {"kind": "module", "source": "return {}"},
             "put_route": {"method": "GET", "pattern": "/x", "script": "hello"},
+            "put_trigger": {"kind": "topic", "source": "t", "script": "hello"},
             "rename_script": {"name": "x"},
         }.get(operation.name, {"manifest": small_manifest()})
         where = target(operation) + ("?method=GET&pattern=/text" if operation.name == "delete_route" else "")

@@ -43,6 +43,7 @@ def manifest(app: str, version: int) -> dict[str, Any]:
             for name, text in texts.items()
         ],
         "routes": [*routes, {"method": "GET", "pattern": "/private", "script": "who", "auth": "token"}],
+        "triggers": [{"name": "watch", "kind": "kv", "source": "x", "script": "who"}],
         "tests": [{"name": "own", "source": f'expect(require("shared").text):equals("{app} {version}")'}],
     }
 
@@ -75,6 +76,11 @@ CASES: Mapping[str, Case] = {
     "list_routes": Case(shows='"/who","script":"who","auth":"public","timing":false'),
     "put_route": Case({"method": "GET", "pattern": "/new", "script": "spare"}, changes=True, shows="route GET /new"),
     "delete_route": Case(query="?method=GET&pattern=/who", changes=True, shows='"removed":["route GET /who"]'),
+    "list_triggers": Case(shows='"kind":"kv","source":"x","script":"who"'),
+    "put_trigger": Case(
+        {"kind": "topic", "source": "t", "script": "who"}, changes=True, shows='"changed":["trigger watch"]'
+    ),
+    "delete_trigger": Case(changes=True, shows='"removed":["trigger watch"]'),
     "plan_release": Case({"manifest": PUBLISH["manifest"]}, shows='"unchanged":["endpoint spare"'),
     "list_releases": Case(shows="message 2 of alpha"),
     "create_release": Case(PUBLISH, changes=True, shows='"unchanged":["endpoint spare"'),
@@ -107,7 +113,9 @@ class Apps:
     def call(self, operation: Operation, app: str, token: str | None = None, *, there: bool = True) -> Answer:
         """Call the operation on an app, for a script and release that are there, or that are nowhere."""
         case = CASES[operation.name]
-        values = {"script": "spare", "number": "1"} if there else {"script": "none", "number": "99"}
+        values = {"script": "spare", "number": "1", "trigger": "watch"}
+        if not there:
+            values = {"script": "none", "number": "99", "trigger": "none"}
         return self.admin(operation.method, operation.path.format(app=app, **values) + case.query, case.data, token)
 
     def run(self, app: str, path: str = "/who", token: str | None = None) -> Answer:

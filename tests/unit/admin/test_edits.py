@@ -26,7 +26,9 @@ def test_a_script_of_the_same_name_is_replaced() -> None:
 
 
 def test_a_routed_endpoint_cannot_become_a_module() -> None:
-    with pytest.raises(Conflict, match=r"'hello' cannot become a module while routes lead to it: GET /hello/:name"):
+    with pytest.raises(
+        Conflict, match=r"'hello' cannot become a module while routes or triggers lead to it: GET /hello/:name"
+    ):
         put_script(Script("hello", ScriptKind.MODULE, "return {}"))(LIVE)
 
 

@@ -44,7 +44,7 @@ def matches(code: str) -> list[str]:
     ("code", "matches", "start"),
     [
         ("%pl", ["%plan"], 0),
-        ("%%", ["%%module", "%%endpoint", "%%test", "%%python"], 0),
+        ("%%", ["%%module", "%%endpoint", "%%trigger", "%%test", "%%python"], 0),
         ("%app blog\n%rou", ["%routes"], 10),
         ("local greeting = 1\nreturn gree", ["greeting"], 26),
         ("x = string.for", ["string.format"[7:]], 11),
