@@ -89,8 +89,14 @@ CREATE FUNCTION picloud_is_importing() RETURNS boolean LANGUAGE sql STABLE AS $$
 $$;
 COMMENT ON FUNCTION picloud_is_importing IS 'Whether this session brings in rows of another database, which have happened before.';
 
+CREATE FUNCTION picloud_depth() RETURNS integer LANGUAGE sql STABLE AS $$
+    SELECT coalesce(nullif(current_setting('picloud.depth', true), '')::integer, 0)
+$$;
+COMMENT ON FUNCTION picloud_depth IS 'How many triggers led to what this session does.';
+
 CREATE FUNCTION picloud_keep_event() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
+    NEW.depth := greatest(NEW.depth, picloud_depth()); -- scripts send messages without it
     IF NEW.is_redriven OR NEW.kind = 'queue' OR picloud_is_importing() THEN
         RETURN NEW; -- messages of a queue wait for a trigger that may come
     END IF;
@@ -119,7 +125,7 @@ BEGIN
             END
         ORDER BY t.name
     LOOP
-        IF event.depth > depth_max THEN
+        IF event.depth > depth_max + 2 * (event.kind = 'dead_letter')::integer THEN -- one may tell of the limit
             INSERT INTO dead_letters (app_id, event_id, kind, name, operation, key, is_json, payload, before, version, sent_at,
                 depth, trigger, script, options, code, message, attempts, failures, failed_at)
             VALUES (event.app_id, event.id, event.kind, event.name, event.operation, event.key, event.is_json, event.payload,
@@ -169,11 +175,6 @@ BEGIN
 END
 $$;
 CREATE TRIGGER delivery_added AFTER INSERT ON deliveries FOR EACH ROW EXECUTE FUNCTION picloud_delivery_added();
-
-CREATE FUNCTION picloud_depth() RETURNS integer LANGUAGE sql STABLE AS $$
-    SELECT coalesce(nullif(current_setting('picloud.depth', true), '')::integer, 0)
-$$;
-COMMENT ON FUNCTION picloud_depth IS 'How many triggers led to what this session does.';
 
 CREATE FUNCTION picloud_kv_changed() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE

@@ -157,7 +157,7 @@ def _check_operations(where: str, trigger: Trigger) -> None:
     if not allowed and trigger.on:
         raise InvalidTrigger(f"{where}: on= is for kv and docs; leave it out.")
     unknown = [operation for operation in trigger.on if operation not in allowed]
-    if unknown or (allowed and not trigger.on):
+    if unknown or len(set(trigger.on)) != len(trigger.on) or (allowed and not trigger.on):
         raise InvalidTrigger(f"{where}: on={','.join(trigger.on)[:80]} is not valid; use some of {','.join(allowed)}.")
 
 
@@ -174,7 +174,7 @@ def _check_numbers(where: str, trigger: Trigger) -> None:
     )
     for name, value, low, high in bounds:
         if not low <= value <= high:  # also for NaN
-            raise InvalidTrigger(f"{where}: {name}={value:g} is not from {low:g} to {high:g}.")
+            raise InvalidTrigger(f"{where}: {name} must be from {low:g} to {high:g}.")
     if trigger.kind is not TriggerKind.QUEUE and (trigger.batch != 1 or trigger.wait_s):
         raise InvalidTrigger(f"{where}: batch= and wait= are for queues; leave them out.")
 

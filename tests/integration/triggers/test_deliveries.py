@@ -1,0 +1,656 @@
+"""From what a script does to the run of a trigger, without a worker process: `World.work` takes the jobs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+
+from picloud.admin.edits import delete_trigger, put_script, put_trigger
+from picloud.engine.executor import Executor
+from picloud.errors import (
+    Conflict,
+    DatabaseUnavailable,
+    InvalidTrigger,
+    NotFound,
+    PlatformError,
+    RunInterrupted,
+    StaleRevision,
+)
+from picloud.model.release import TestSource
+from picloud.model.script import Script, ScriptKind
+from picloud.model.trigger import Trigger, TriggerKind
+from picloud.storage.deliveries import DeliveryRepository, Key
+from picloud.storage.kv import delete_expired
+from tests.integration.sdk.conftest import Lua
+from tests.integration.triggers.conftest import SEE, World
+
+OpenApp = Callable[[str], Lua]
+
+KV = f"%%trigger onkv kv user:*\n{SEE}"
+QUEUE = f"%%trigger mails queue mails\n{SEE}"
+
+
+# what is an event ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("source", "events"),
+    [
+        ("kv.set('user:1', { n = 1 })", [("set", "user:1", {"n": 1})]),
+        ("kv.set('other:1', 1) kv.set('user', 1) kv.set('xuser:1', 1)", []),
+        ("kv.set('user:1', 1) kv.set('user:1', 2)", [("set", "user:1", 1), ("set", "user:1", 2)]),
+        ("kv.set('user:1', 1) kv.delete('user:1')", [("set", "user:1", 1), ("delete", "user:1", None)]),
+        ("kv.delete('user:1')", []),
+        ("kv.incr('user:n') kv.incr('user:n', 4)", [("set", "user:n", 1), ("set", "user:n", 5)]),
+        (
+            "kv.set_many({ ['user:1'] = 1, ['user:2'] = 2, x = 3 })",
+            [("set", "user:1", 1), ("set", "user:2", 2)],
+        ),
+        (
+            "kv.set('user:1', 1) kv.set('x', 1) "
+            "assert(kv.commit({ set = { ['user:2'] = 2 }, delete = { 'user:1', 'user:9' } }))",
+            [("set", "user:1", 1), ("set", "user:2", 2), ("delete", "user:1", None)],
+        ),
+        ("assert(not kv.commit({ checks = { ['user:1'] = 7 }, set = { ['user:2'] = 2 } }))", []),
+        ("assert(kv.commit({ checks = { ['user:1'] = false }, set = { other = 2 } }))", []),
+        (
+            "transaction(function() kv.set('user:1', 1) kv.set('user:1', 2) end)",
+            [("set", "user:1", 1), ("set", "user:1", 2)],
+        ),
+        ("pcall(transaction, function() kv.set('user:1', 1) error('no') end)", []),
+        (
+            "transaction(function() kv.set('user:1', 1) "
+            "pcall(transaction, function() kv.set('user:2', 1) error('no') end) end)",
+            [("set", "user:1", 1)],
+        ),
+    ],
+)
+def test_each_change_of_an_entry_is_an_event(lua: Lua, world: World, source: str, events: list[object]) -> None:
+    world.publish(KV)
+    lua(source)
+    assert world.count("events") == world.count("deliveries") == len(events)
+    world.work()
+    told = [(e["operation"], e["key"], e.get("value")) for e in world.seen()]
+    assert sorted(told, key=str) == sorted(events, key=str)
+    assert (world.count("events"), world.count("deliveries"), world.runnable()) == (0, 0, None)
+
+
+def test_a_value_of_any_bytes_comes_as_it_is(lua: Lua, world: World) -> None:
+    world.publish("%%trigger onkv kv user:*\nkv.set('copy', event.value) kv.set('key', event.key)")
+    lua("kv.set('user:\\255\\0', 'a\\255\\0b')")
+    world.work()
+    assert lua("return kv.get('copy') == 'a\\255\\0b' and kv.get('key') == 'user:\\255\\0'")
+
+
+def test_an_entry_that_expires_is_no_event(lua: Lua, world: World) -> None:
+    lua("for i = 1, 3 do kv.set('user:' .. i, 1, { ttl = 3600 }) end")
+    world.publish(KV)
+    world.rows("UPDATE kv_entries SET expires_at = now() - interval '1 second'")
+    lua("kv.delete('user:2') kv.set('user:3', 2)")
+    assert delete_expired(world.platform.database) == 1
+    world.work()
+    assert [(e["operation"], e["key"]) for e in world.seen()] == [("set", "user:3")]
+
+
+def test_only_the_operations_asked_for_are_events(lua: Lua, world: World) -> None:
+    world.publish(f"%%trigger gone kv user:* on=delete\n{SEE}", f"%%trigger docgone docs notes on=delete\n{SEE}")
+    lua("kv.set('user:1', 1) kv.delete('user:1') local id = docs.insert('notes', {}) docs.delete('notes', id)")
+    world.work()
+    assert [e["operation"] for e in world.seen()] == ["delete", "delete"]
+
+
+def test_a_change_of_a_document_comes_with_what_was_before_and_after(lua: Lua, world: World) -> None:
+    world.publish(f"%%trigger ondoc docs notes\n{SEE}")
+    lua("""
+        docs.insert("notes", { t = 1 }, { id = "a" })
+        docs.replace("notes", "a", { t = 2 })
+        docs.patch("notes", "a", { u = 3 })
+        docs.delete("notes", "a")
+        docs.delete("notes", "a")
+        docs.insert("others", {})
+        pcall(transaction, function() docs.insert("notes", {}) error("no") end)
+    """)
+    world.work()
+    common = {"kind": "docs", "collection": "notes", "document_id": "a", "attempt": 1}
+    assert world.seen() == [
+        common | {"operation": "insert", "after": {"t": 1}},
+        common | {"operation": "update", "before": {"t": 1}, "after": {"t": 2}},
+        common | {"operation": "update", "before": {"t": 2}, "after": {"t": 2, "u": 3}},
+        common | {"operation": "delete", "before": {"t": 2, "u": 3}},
+    ]
+
+
+def test_a_message_goes_to_the_trigger_of_its_queue(lua: Lua, world: World) -> None:
+    world.publish(QUEUE)
+    lua("queue.send('mails', { to = 'ada' }) queue.send('others', 1)")
+    world.work()
+    [event] = world.seen()
+    assert event.pop("messages")[0]["message"] == {"to": "ada"}
+    assert event == {"kind": "queue", "queue": "mails", "message": {"to": "ada"}, "attempt": 1}
+    assert lua("return { queue.size('mails'), queue.size('others') }") == [0, 1]
+
+
+def test_a_message_of_a_topic_goes_to_all_its_triggers(lua: Lua, world: World) -> None:
+    world.publish(f"%%trigger a topic t\n{SEE}", f"%%trigger b topic t\n{SEE}", f"%%trigger c topic u\n{SEE}")
+    lua("pubsub.publish('t', 'x') pubsub.publish('nobody', 'x')")
+    assert (world.count("events"), world.count("deliveries")) == (1, 2)
+    world.work()
+    assert world.seen() == [{"kind": "topic", "topic": "t", "message": "x", "attempt": 1}] * 2
+    assert world.count("events") == 0
+
+
+def test_all_triggers_and_attempts_see_one_id(lua: Lua, world: World) -> None:
+    script = "kv.set('id:' .. kv.incr('n'), event.id) error('no')"
+    world.publish(*(f"%%trigger {name} topic t retries=2\n{script}" for name in "ab"))
+    lua("pubsub.publish('t', 'x')")
+    world.finish()
+    values = [value for (value,) in world.rows("SELECT value FROM kv_entries WHERE NOT is_json")]
+    assert (len(values), len(set(values))) == (6, 1)
+
+
+def test_a_message_is_not_delivered_before_its_time(lua: Lua, world: World) -> None:
+    world.publish(QUEUE)
+    lua("queue.send('mails', 1, { delay = 3600 })")
+    assert world.work() == 0
+    [(waits,)] = world.rows("SELECT scheduled_at > now() + interval '59 minutes' FROM procrastinate_jobs")
+    assert waits
+    world.hasten()
+    world.work()
+    assert len(world.seen()) == 1
+
+
+def test_what_a_test_writes_is_no_event(world: World) -> None:
+    world.publish(KV, QUEUE, f"%%trigger t topic t\n{SEE}", f"%%trigger d docs notes\n{SEE}")
+    session = world.platform.interactive("shop", lambda _text: None)
+    source = "kv.set('user:1', 1) queue.send('mails', 1) pubsub.publish('t', 1) docs.insert('notes', {}) assert(true)"
+    assert session.test(TestSource("t", source)).error is None
+    assert (world.count("events"), world.count("deliveries"), world.runnable()) == (0, 0, None)
+
+
+# which trigger takes it ------------------------------------------------------------------------------------------
+
+
+def test_messages_sent_before_there_was_a_trigger_are_handed_out(lua: Lua, world: World) -> None:
+    lua("queue.send_many('mails', { 1, 2 }) queue.send('mails', 3, { delay = 3600 })")
+    world.publish(QUEUE)
+    world.work()
+    assert [e["message"] for e in world.seen()] == [1, 2]
+    world.publish(QUEUE, KV)
+    assert world.count("deliveries") == 1
+
+
+def test_messages_of_a_removed_trigger_wait_again(lua: Lua, world: World) -> None:
+    world.publish(QUEUE)
+    lua("queue.send('mails', 1)")
+    world.publish()
+    assert world.count("deliveries") == 0
+    world.work()
+    assert (world.seen(), lua("return queue.size('mails')")) == ([], 1)
+    world.publish("%%trigger taker queue mails\nkv.set('got', event.message)")
+    world.work()
+    assert lua("return kv.get('got')") == 1
+
+
+def test_a_changed_trigger_counts_from_its_commit_on(lua: Lua, world: World) -> None:
+    world.publish("%%trigger x kv user:* retries=0\nerror('no')", "%%trigger q queue mails retries=0\nerror('no')")
+    lua("kv.set('user:1', 1) queue.send('mails', 1)")
+    world.publish("%%trigger x kv other:* retries=2\nerror('no')", "%%trigger q queue mails retries=1\nerror('no')")
+    lua("kv.set('user:2', 2) kv.set('other:1', 3)")
+    world.finish()
+    # The event of the old trigger keeps its policy; a message belongs to nobody until it is taken.
+    assert sorted((kind, attempts) for kind, _, _, _, attempts, _ in world.letters()) == [
+        ("kv", 1),
+        ("kv", 3),
+        ("queue", 2),
+    ]
+
+
+def test_a_removed_trigger_still_gets_what_happened_before(lua: Lua, world: World) -> None:
+    world.publish(KV)
+    lua("kv.set('user:1', 1)")
+    world.platform.publisher.edit("shop", delete_trigger("onkv"), author="test")
+    lua("kv.set('user:2', 2)")
+    world.work()
+    assert [e["key"] for e in world.seen()] == ["user:1"]
+
+
+def test_a_script_that_is_gone_makes_a_dead_letter(lua: Lua, world: World) -> None:
+    world.publish(KV)
+    lua("kv.set('user:1', 1)")
+    world.publish()
+    world.work()
+    assert world.letters() == [("kv", "", "onkv", "not_found", 1, "open")]
+    [(message,)] = world.rows("SELECT message FROM dead_letters")
+    assert "no script 'onkv' any more" in message
+
+
+def test_a_rollback_brings_triggers_back(lua: Lua, world: World) -> None:
+    world.publish(KV)
+    world.publish()
+    lua("kv.set('user:1', 1)")
+    world.platform.publisher.rollback("shop", 1, author="test")
+    assert [t.name for t in world.platform.publisher.live("shop").triggers] == ["onkv"]
+    lua("kv.set('user:2', 2)")
+    world.work()
+    assert [e["key"] for e in world.seen()] == ["user:2"]
+
+
+# batches ---------------------------------------------------------------------------------------------------------
+
+COUNT = "kv.set('seen:' .. kv.incr('n'), { n = #event.messages, first = event.messages[1].message }) "
+
+
+def test_messages_of_a_batch_come_in_one_run(lua: Lua, world: World) -> None:
+    world.publish(f"%%trigger q queue mails batch=3 wait=3600\n{COUNT}")
+    lua("queue.send_many('mails', { 1, 2, 3, 4, 5, 6, 7 })")
+    assert world.work() == 0
+    world.rows("UPDATE deliveries SET due_at = now() WHERE number = (SELECT min(number) FROM deliveries)")
+    world.rows("UPDATE procrastinate_jobs SET scheduled_at = NULL WHERE id = (SELECT min(id) FROM procrastinate_jobs)")
+    world.work()
+    assert world.seen() == [{"n": 3, "first": 1}]
+    world.finish()
+    assert world.seen() == [{"n": 3, "first": 1}, {"n": 3, "first": 4}, {"n": 1, "first": 7}]
+    assert (world.count("events"), world.count("procrastinate_jobs")) == (0, 0)
+
+
+def test_a_batch_holds_no_more_than_4_mib(lua: Lua, world: World) -> None:
+    world.publish("%%trigger q queue mails batch=100\nkv.set('seen:' .. kv.incr('n'), { n = #event.messages })")
+    for _ in range(2):
+        lua("for i = 1, 10 do queue.send('mails', ('x'):rep(2^18)) end")
+    world.work()
+    assert world.seen() == [{"n": 16}, {"n": 4}]
+
+
+def test_of_a_batch_that_fails_what_was_acknowledged_is_done(lua: Lua, world: World) -> None:
+    world.publish(
+        "%%trigger q queue mails batch=10 retries=0\n"
+        "for _, m in ipairs(event.messages) do if m.message % 2 == 0 then m:ack() end end error('no')"
+    )
+    lua("queue.send_many('mails', { 1, 2, 3, 4 })")
+    world.finish()
+    assert [json.loads(p) for (p,) in world.rows("SELECT payload FROM dead_letters ORDER BY payload")] == [1, 3]
+    assert world.count("events") == 0
+
+
+def test_a_message_can_be_asked_for_again_alone(lua: Lua, world: World) -> None:
+    world.publish(
+        "%%trigger q queue mails batch=10 retries=1\n"
+        "for _, m in ipairs(event.messages) do\n"
+        "kv.incr('got:' .. m.message) if m.message == 2 then m:retry(1800) end end"
+    )
+    lua("queue.send_many('mails', { 1, 2, 3 })")
+    world.work()
+    [(attempts, late)] = world.rows(
+        "SELECT attempts, due_at BETWEEN now() + interval '29 minutes' AND now() + interval '30 minutes' "
+        "FROM deliveries"
+    )
+    assert (attempts, late) == (1, True)
+    world.finish()
+    assert lua("local n = {} for i = 1, 3 do n[i] = kv.get('got:' .. i) end return n") == [1, 2, 1]
+    assert world.letters() == [("queue", "mails", "q", "retry_asked", 2, "open")]
+
+
+def test_what_is_asked_for_last_counts(lua: Lua, world: World) -> None:
+    world.publish(
+        "%%trigger q queue mails batch=10 retries=0\n"
+        "local a, b = event.messages[1], event.messages[2] a:ack() a:retry() b:retry() b:ack() "
+        "for _, bad in ipairs({ -2, 1e9, 0/0, 'x' }) do assert(not pcall(a.retry, a, bad)) end"
+    )
+    lua("queue.send_many('mails', { 1, 2 })")
+    world.work()
+    assert [payload for (payload,) in world.rows("SELECT payload FROM dead_letters")] == [b"1"]
+
+
+# failures --------------------------------------------------------------------------------------------------------
+
+
+def test_retries_wait_longer_each_time_and_end_in_a_dead_letter(lua: Lua, world: World) -> None:
+    world.publish(
+        "%%trigger x kv user:* retries=3 backoff=100 backoff_max=250 jitter=0\n"
+        "log.info('try', { attempt = event.attempt })\nlocal function f() error('boom ' .. event.attempt) end\nf()"
+    )
+    lua("kv.set('user:1', { n = 1 })")
+    pauses = []
+    while world.work():
+        for (pause,) in world.rows("SELECT extract(epoch FROM due_at - now())::int FROM deliveries"):
+            pauses.append(round(pause, -1))
+        world.hasten()
+    assert pauses == [100, 200, 250]
+    [(code, message, attempts, payload, failures)] = world.rows(
+        "SELECT code, message, attempts, payload, failures FROM dead_letters"
+    )
+    assert (code, message, attempts, payload) == ("script_runtime_error", "x:2: boom 4", 4, b'{"n":1}')
+    assert [failure["message"] for failure in failures] == [f"x:2: boom {n}" for n in (1, 2, 3, 4)]
+    first = failures[0]
+    assert (first["script"], first["line"]) == ("x", 2)
+    assert first["traceback"][0].startswith("x:2: in ")
+    assert first["log"] == [{"level": "info", "message": "try", "fields": '{"attempt":1}'}]
+    assert first["used"]["wall_ms"] > 0
+    assert first["version"]
+    assert world.count("events") == world.count("procrastinate_jobs") == 0
+
+
+def test_a_run_that_succeeds_after_failures_leaves_nothing(lua: Lua, world: World) -> None:
+    world.publish(f"%%trigger x kv user:* retries=3\n{SEE} if event.attempt < 3 then error('no') end")
+    lua("kv.set('user:1', 1)")
+    world.finish()
+    assert [e["attempt"] for e in world.seen()] == [1, 2, 3]
+    assert (world.letters(), world.count("events")) == ([], 0)
+
+
+def test_limits_spend_attempts(lua: Lua, world: World) -> None:
+    world.publish("%%trigger x kv user:* retries=1 timeout=0.1\nwhile true do end")
+    lua("kv.set('user:1', 1)")
+    world.finish()
+    [(_, _, _, code, attempts, _)] = world.letters()
+    assert (code, attempts) == ("time_limit_exceeded", 2)
+
+
+@pytest.mark.parametrize("fault", [PlatformError(), DatabaseUnavailable(), RunInterrupted(), StaleRevision()])
+def test_faults_of_the_platform_spend_no_attempt(
+    lua: Lua, world: World, monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    world.publish(f"%%trigger q queue mails retries=0 batch=2\n{SEE}")
+    lua("queue.send_many('mails', { 1, 2 })")
+
+    def fail(*_: object, **__: object) -> None:
+        raise fault
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Executor, "trigger", fail)
+        for _ in range(3):
+            with pytest.raises(type(fault)):
+                world.work()
+    assert world.rows("SELECT DISTINCT attempts, failures FROM deliveries") == [(0, [])]
+    world.work()
+    [event] = world.seen()
+    assert [m["message"] for m in event["messages"]] == [1, 2]
+    assert (world.letters(), world.count("events")) == ([], 0)
+
+
+def test_a_publish_between_take_and_run_is_no_fault(lua: Lua, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.publish(f"%%trigger q queue mails\n{SEE}")
+    lua("queue.send('mails', 1)")
+    take = DeliveryRepository.take
+
+    def take_and_publish(repository: DeliveryRepository, key: Key, job_id: int) -> object:
+        taken = take(repository, key, job_id)
+        world.publish(f"%%trigger q queue mails\n{SEE}", KV)
+        return taken
+
+    monkeypatch.setattr(DeliveryRepository, "take", take_and_publish)
+    world.work()
+    assert [e["message"] for e in world.seen()] == [1]
+
+
+# order -----------------------------------------------------------------------------------------------------------
+
+
+def test_changes_of_one_key_are_taken_one_after_the_other(lua: Lua, world: World) -> None:
+    world.publish(
+        "%%trigger x kv user:* retries=1\nif event.value == 1 and event.attempt == 1 then error('no') end " + SEE
+    )
+    lua("kv.set('user:a', 1) kv.set('user:a', 2) kv.set('user:b', 3)")
+    world.work()
+    assert [e["value"] for e in world.seen()] == [3]
+    world.finish()
+    assert [e["value"] for e in world.seen()] == [3, 1, 2]
+
+
+# dead letters ----------------------------------------------------------------------------------------------------
+
+FRAGILE = "%%trigger x kv user:* retries=0\nif not kv.get('ok') then error('no') end " + SEE
+
+
+def letter_of(world: World) -> UUID:
+    [(identity,)] = world.rows("SELECT id FROM dead_letters WHERE state = 'open'")
+    assert isinstance(identity, UUID)
+    return identity
+
+
+def test_a_dead_letter_is_delivered_again_once(lua: Lua, world: World) -> None:
+    world.publish(FRAGILE)
+    lua("kv.set('user:1', { n = 1 })")
+    world.work()
+    identity = letter_of(world)
+    lua("kv.set('ok', true)")
+    assert lua(f"return dead_letters.redrive('{identity}')")
+    assert lua(f"return dead_letters.redrive('{identity}')") is False
+    [(redrives,)] = world.rows("SELECT redrives FROM deliveries")
+    assert redrives == identity
+    world.work()
+    assert [(e["value"], e["attempt"]) for e in world.seen()] == [({"n": 1}, 1)]
+    assert world.rows("SELECT state, decided_by FROM dead_letters") == [("redriven", "script")]
+    assert world.count("events") == 0
+
+
+def test_what_fails_again_is_another_dead_letter(lua: Lua, world: World) -> None:
+    world.publish(FRAGILE)
+    lua("kv.set('user:1', 1)")
+    world.work()
+    before = letter_of(world)
+    lua(f"dead_letters.redrive('{before}')")
+    world.work()
+    assert letter_of(world) != before
+    assert world.rows("SELECT count(DISTINCT event_id) FROM dead_letters") == [(1,)]
+
+
+def test_a_redrive_goes_to_the_trigger_as_it_is_now(lua: Lua, world: World) -> None:
+    world.publish(FRAGILE)
+    lua("kv.set('user:1', 1)")
+    world.work()
+    world.publish(f"%%trigger x kv other:* retries=5\n{SEE}")
+    lua(f"dead_letters.redrive('{letter_of(world)}')")
+    assert world.rows("SELECT options -> 'retry' -> 'retries' FROM deliveries") == [(5,)]
+    world.work()
+    assert [e["key"] for e in world.seen()] == ["user:1"]
+
+
+def test_an_edited_input_is_another_event_and_the_letter_stays_as_it_was(lua: Lua, world: World) -> None:
+    world.publish("%%trigger x queue mails retries=0\nif not event.message.to then error('no') end " + SEE)
+    lua("queue.send('mails', { n = 1 })")
+    world.work()
+    [(app_id, identity, event_id)] = world.rows("SELECT app_id, id, event_id FROM dead_letters")
+    [(new,)] = world.rows("SELECT picloud_redrive(%s, %s, %s, true, 'ada')", app_id, identity, b'{"to":"ada"}')
+    assert new != event_id
+    world.work()
+    assert [e["message"] for e in world.seen()] == [{"to": "ada"}]
+    assert world.rows("SELECT payload, state, decided_by FROM dead_letters") == [(b'{"n":1}', "redriven", "ada")]
+
+
+def test_a_dead_letter_that_is_discarded_is_kept_as_decided(lua: Lua, world: World) -> None:
+    world.publish(FRAGILE)
+    lua("kv.set('user:1', 1)")
+    world.work()
+    identity = letter_of(world)
+    assert lua(f"return dead_letters.discard('{identity}')")
+    assert lua(f"return dead_letters.redrive('{identity}')") is False
+    assert lua(f"return dead_letters.get('{identity}')") is None
+    assert [state for *_, state in world.letters()] == ["discarded"]
+
+
+def test_a_dead_letter_trigger_hears_of_each_and_its_own_failure_starts_nothing_more(lua: Lua, world: World) -> None:
+    world.publish(
+        "%%trigger x kv user:* retries=0\nerror('boom')",
+        f"%%trigger dl dead_letter retries=0\n{SEE} error('again')",
+    )
+    lua("kv.set('user:1', 1)")
+    world.finish()
+    [event] = world.seen()
+    letter = event["dead_letter"]
+    assert UUID(letter.pop("id"))
+    assert letter == {
+        "trigger": "x", "kind": "kv", "name": "", "script": "x", "code": "script_runtime_error", "error": "x:1: boom",
+        "attempts": 1,
+    }  # fmt: skip
+    assert [(kind, trigger) for kind, _, trigger, *_ in world.letters()] == [("kv", "x"), ("dead_letter", "dl")]
+    assert (world.count("events"), world.count("deliveries")) == (0, 0)
+
+
+# what triggers itself --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("cell", "start"),
+    [
+        ("%%trigger x kv loop\nkv.incr('loop')", "kv.set('loop', 1)"),
+        ("%%trigger x docs notes on=insert\ndocs.insert('notes', {})", "docs.insert('notes', {})"),
+        ("%%trigger x queue q\nqueue.send('q', 1)", "queue.send('q', 1)"),
+        ("%%trigger x queue q batch=5\nqueue.send('q', 1)", "queue.send('q', 1)"),
+        ("%%trigger x topic t\npubsub.publish('t', 1)", "pubsub.publish('t', 1)"),
+    ],
+)
+def test_a_script_that_triggers_itself_ends_in_a_dead_letter(lua: Lua, world: World, cell: str, start: str) -> None:
+    world.publish(cell, f"%%trigger dl dead_letter\n{SEE}")
+    lua(start)
+    assert world.work() == 18
+    assert [(trigger, code, attempts) for _, _, trigger, code, attempts, _ in world.letters()] == [
+        ("x", "recursion_limit", 0)
+    ]
+    [event] = world.seen()
+    assert event["dead_letter"]["code"] == "recursion_limit"
+    world.finish()
+
+
+def test_a_dead_letter_trigger_that_redrives_or_repeats_comes_to_an_end(lua: Lua, world: World) -> None:
+    world.publish(
+        "%%trigger x topic t retries=0\nerror('no')",
+        "%%trigger held topic t retries=1 backoff=3600\nerror('no')",
+        "%%trigger dl dead_letter\ndead_letters.redrive(event.dead_letter.id) pubsub.publish('t', 1)",
+    )
+    lua("pubsub.publish('t', 1)")
+    world.work(3000)
+    assert world.rows("SELECT count(*) > 0 FROM dead_letters WHERE code = 'recursion_limit'") == [(True,)]
+
+
+# two apps --------------------------------------------------------------------------------------------------------
+
+
+def test_apps_with_the_same_names_never_see_each_others_events(lua: Lua, open_app: OpenApp, world: World) -> None:
+    theirs = open_app("theirs")
+    cells = (KV, QUEUE, f"%%trigger t topic t\n{SEE}", f"%%trigger d docs notes\n{SEE}")
+    world.publish(*cells)
+    world.publish(*cells, app="theirs")
+    source = (
+        "kv.set('user:1', {0}) queue.send('mails', {0}) pubsub.publish('t', {0}) docs.insert('notes', {{ n = {0} }})"
+    )
+    theirs(source.format(2))
+    lua(source.format(1))
+    world.work()
+    for app, number in (("shop", 1), ("theirs", 2)):
+        seen = world.seen(app)
+        assert len(seen) == 4
+        assert {e.get("value") or e.get("message") or e["after"]["n"] for e in seen} == {number}
+
+
+def test_a_run_cannot_redrive_a_letter_of_another_app(lua: Lua, open_app: OpenApp, world: World) -> None:
+    theirs = open_app("theirs")
+    world.publish(FRAGILE)
+    world.publish(FRAGILE, app="theirs")
+    theirs("kv.set('user:1', 1)")
+    world.work()
+    identity = letter_of(world)
+    for call in ("get", "redrive", "discard"):
+        assert not lua(f"return dead_letters.{call}('{identity}')")
+    [(app_id,)] = world.rows("SELECT app_id FROM dead_letters")
+    [(ours,)] = world.rows("SELECT id FROM apps WHERE name = 'shop'")
+    with world.platform.runs.connection() as connection:
+        connection.execute("SELECT set_config('picloud.app_id', %s, false)", [str(ours)])
+        for app in (app_id, ours):
+            row = connection.execute("SELECT picloud_redrive(%s, %s, NULL, NULL, 'x')", [app, identity]).fetchone()
+            assert row == (None,)
+    assert [state for *_, state in world.letters()] == ["open"]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO procrastinate_jobs (task_name) VALUES ('picloud.deliver')",
+        "SELECT count(*) FROM procrastinate_jobs",
+        "DELETE FROM triggers",
+        "SELECT picloud_fan_out(e) FROM events AS e",
+        "SELECT picloud_defer(d) FROM deliveries AS d",
+    ],
+)
+def test_runs_have_no_way_to_jobs_and_triggers(lua: Lua, world: World, statement: str) -> None:
+    world.publish(QUEUE)
+    lua("queue.send('mails', 1)")
+    [(ours,)] = world.rows("SELECT id FROM apps WHERE name = 'shop'")
+    with world.platform.runs.connection() as connection:
+        connection.execute("SELECT set_config('picloud.app_id', %s, false)", [str(ours)])
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute(statement)
+
+
+def test_an_app_goes_with_its_triggers_and_events(lua: Lua, world: World, open_app: OpenApp) -> None:
+    theirs = open_app("theirs")
+    theirs("kv.set('user:1', 1)")
+    world.publish(KV, QUEUE, f"%%trigger d docs notes\n{SEE}", "%%trigger f topic t retries=0\nerror('no')")
+    lua("pubsub.publish('t', 1)")
+    world.work()
+    lua("kv.set('user:1', 1) docs.insert('notes', {}) queue.send('mails', 1)")
+    world.platform.apps.delete("shop")
+    for table in ("events", "deliveries", "dead_letters", "triggers"):
+        assert world.count(table) == 0
+    world.work()
+    assert (world.runnable(), world.count("kv_entries")) == (None, 1)
+
+
+# what is refused -------------------------------------------------------------------------------------------------
+
+
+def test_triggers_refuse_modules_and_scripts_that_are_not_in_the_app(world: World) -> None:
+    world.publish("%%module helper\nreturn {}", KV)
+    world.publish("%%module helper2\nreturn {}", app="theirs")
+    before = world.platform.publisher.live("shop")
+    for script, publish_says, edit_says in (
+        ("helper", "'helper' is a module", "'helper' is a module"),
+        ("helper2", "no script 'helper2' in this app", "has no script 'helper2'"),
+        ("nobody", "no script 'nobody' in this app", "has no script 'nobody'"),
+    ):
+        trigger = Trigger("t", TriggerKind.TOPIC, "t", script)
+        manifest = replace(before, triggers=(trigger,))
+        with pytest.raises(InvalidTrigger, match=publish_says):
+            world.platform.publisher.publish("shop", manifest, author="test")
+        with pytest.raises((Conflict, NotFound), match=edit_says):
+            world.platform.publisher.edit("shop", put_trigger(trigger), author="test")
+    assert world.platform.publisher.live("shop") == before
+
+
+def test_the_database_refuses_scripts_of_another_app(world: World) -> None:
+    world.publish(KV)
+    world.publish(app="theirs")
+    with pytest.raises(psycopg.errors.ForeignKeyViolation):
+        world.rows(
+            "INSERT INTO triggers (app_id, name, kind, source, operations, script_id, options) "
+            "SELECT a.id, 't', 'topic', 't', '{}', s.id, '{}' "
+            "FROM apps AS a, scripts AS s JOIN apps AS o ON o.id = s.app_id WHERE a.name = 'theirs' AND o.name = 'shop'"
+        )
+
+
+def test_an_endpoint_a_trigger_runs_cannot_become_a_module(world: World) -> None:
+    world.publish(KV)
+    with pytest.raises(Conflict, match="while routes or triggers lead to it: trigger onkv"):
+        world.platform.publisher.edit("shop", put_script(Script("onkv", ScriptKind.MODULE, "return {}")), author="test")
+
+
+def test_a_queue_has_one_trigger(world: World) -> None:
+    with pytest.raises(InvalidTrigger, match="both take the queue mails"):
+        world.publish(QUEUE, f"%%trigger second queue mails\n{SEE}")
+
+
+def test_a_job_of_what_is_gone_does_nothing(lua: Lua, world: World) -> None:
+    world.publish(QUEUE)
+    lua("queue.send('mails', 1)")
+    job = world.runnable()
+    assert job is not None
+    number, key = job
+    assert world.platform.deliverer.deliver(key, number) is None
+    assert world.platform.deliverer.deliver(key, number) is None
+    assert world.platform.deliverer.deliver(Key(uuid4(), uuid4(), "x"), 1) is None
+    assert len(world.seen()) == 1
