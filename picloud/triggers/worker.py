@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+from concurrent.futures import ThreadPoolExecutor
 
 from procrastinate import App
 from procrastinate.exceptions import ConnectorException
@@ -35,6 +36,8 @@ def run_worker(database: Database, deliverer: Deliverer, settings: Settings) -> 
 async def _run(app: App, threads: int, *, drain_s: float) -> None:
     stop = asyncio.Event()
     _on_first_signal(stop)
+    # asyncio's own has fewer threads on a small machine: jobs would be taken, and wait.
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(threads, "run"))
     while not stop.is_set():
         working = asyncio.create_task(_work(app, threads, drain_s))
         stopping = asyncio.create_task(stop.wait())
