@@ -91,17 +91,20 @@ def test_every_operation_is_there_with_its_scopes_and_no_other() -> None:
         assert f"| {operation.status} |" in row
 
 
-@pytest.mark.parametrize("name", ["cli.md", "settings.md", "errors.md", "http-api.md", "module-system.md"])
+@pytest.mark.parametrize(
+    "name", ["cli.md", "settings.md", "errors.md", "http-api.md", "module-system.md", "triggers.md"]
+)
 def test_links_lead_somewhere(name: str) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", page(name)):
         assert (REFERENCE / target).exists(), target
 
 
-def test_the_tests_that_pin_the_audit_are_there() -> None:
-    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page("module-system.md"))
+@pytest.mark.parametrize("name", ["module-system.md", "triggers.md"])
+def test_the_tests_that_pin_a_promise_are_there(name: str) -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page(name))
     assert len(named) > 30
-    for path, name in named:
-        assert f"def {name}(" in (REFERENCE.parents[1] / path).read_text(encoding="utf-8"), (path, name)
+    for path, test in named:
+        assert f"def {test}(" in (REFERENCE.parents[1] / path).read_text(encoding="utf-8"), (path, test)
 
 
 def test_what_the_audit_asks_is_pinned_or_said_to_be_missing() -> None:

@@ -2,6 +2,7 @@
 
 import re
 from fnmatch import fnmatchcase
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given
@@ -19,6 +20,8 @@ from picloud.model.trigger import (
 )
 from picloud.publishing.cells import TriggerCell, parse_cell
 from picloud.storage.triggers import key_like, trigger_from_json, trigger_to_json
+
+PAGE = Path(__file__).parents[3] / "docs" / "reference" / "triggers.md"
 
 
 def parsed(line: str) -> Trigger:
@@ -208,3 +211,18 @@ def test_a_star_matches_anything_and_all_else_itself(pattern: str, key: str) -> 
 @given(st.text(alphabet="%_\\a:ä", max_size=12))
 def test_a_pattern_matches_itself(pattern: str) -> None:
     assert like(key_like(pattern)).fullmatch(pattern.encode())
+
+
+def test_the_page_has_every_kind_and_option_with_its_default_and_bounds() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    for word in (*TriggerKind, *(operation for on in OPERATIONS.values() for operation in on)):
+        assert f"`{word}`" in text
+    rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \| ([\d.]+) \| ([\d.]+) \|", text, re.MULTILINE)
+    retry = RetryPolicy()
+    assert {name: default for name, default, _, _ in rows} == {
+        "retries": f"{retry.retries}", "backoff": f"{retry.backoff_s:g}", "backoff_max": f"{retry.backoff_max_s:g}",
+        "jitter": f"{retry.jitter:g}", "timeout": "that of all runs", "batch": "1", "wait": "0",
+    }  # fmt: skip
+    for name, _, low, high in rows:
+        with pytest.raises(InvalidTrigger, match=f"{name} must be from {low} to {high}"):
+            trigger_of("x", "queue", "q", "x", {name: str(int(float(high)) + 1)})
