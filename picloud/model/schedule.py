@@ -64,11 +64,13 @@ class Outcome(StrEnum):
     """Missed: nobody was there in time, and the policy does not catch up."""
     TOO_MANY = "too_many"
     """Missed: more ticks were too late than the policy catches up with."""
+    OVERLAP = "overlap"
+    """Skipped: the runs of ticks before it are not done."""
 
     @property
     def is_skipped(self) -> bool:
         """Whether the policy wants it so; else something was missed."""
-        return self is Outcome.SUPERSEDED
+        return self in (Outcome.SUPERSEDED, Outcome.OVERLAP)
 
 
 _OUTCOMES: Final = {

@@ -5,10 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from datetime import datetime
 from enum import StrEnum
+from itertools import islice
 from typing import Any, Final
 
-from picloud.errors import InvalidTrigger
+from picloud.errors import InvalidInput, InvalidTrigger
+from picloud.model.calendar import zone
+from picloud.model.cron import CronExpression, ticks_after
+from picloud.model.schedule import CatchUp
 from picloud.model.script import SCRIPT_NAME
 
 KEY_PATTERN_MAX_BYTES: Final = 1024
@@ -18,6 +23,7 @@ BACKOFF_MAX_S: Final = 86_400.0
 TIMEOUT_MAX_S: Final = 600.0
 BATCH_MAX: Final = 100
 WAIT_MAX_S: Final = 3600.0
+LATE_MAX_S: Final = 3600.0
 
 _CHANNEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_.-]{0,127}", re.ASCII)
 _COLLECTION = re.compile(r"[a-zA-Z_][a-zA-Z0-9_-]{0,63}", re.ASCII)
@@ -32,6 +38,16 @@ class TriggerKind(StrEnum):
     QUEUE = "queue"
     TOPIC = "topic"
     DEAD_LETTER = "dead_letter"
+
+
+class Overlap(StrEnum):
+    """What happens at a tick while the runs of earlier ones are not done."""
+
+    SKIP = "skip"
+    QUEUE = "queue"
+    """The tick is run after them."""
+    ALLOW = "allow"
+    """The tick is run beside them."""
 
 
 OPERATIONS: Final[Mapping[TriggerKind, tuple[str, ...]]] = {
@@ -95,12 +111,20 @@ class Trigger:
     """Messages of a queue a run gets at most."""
     wait_s: float = 0.0
     """How long a message of a queue may wait for others of its batch."""
+    tz: str = "UTC"
+    """The zone whose clocks a schedule goes by."""
+    catch_up: CatchUp = CatchUp.LAST
+    late_max_s: float = 60.0
+    """A tick later than this is left to `catch_up`."""
+    overlap: Overlap = Overlap.SKIP
 
     def describe(self) -> str:
         """Say what it takes, in the words of a `%%trigger` line."""
         parts = [str(self.kind), self.source]
         if self.on != OPERATIONS.get(self.kind, ()):
             parts.append(f"on={','.join(self.on)}")
+        if self.kind is TriggerKind.CRON:
+            parts[1:] = [f'"{self.source}"', f"tz={self.tz}"]
         return " ".join(part for part in parts if part)
 
     def describe_options(self) -> tuple[str, ...]:
@@ -110,7 +134,17 @@ class Trigger:
         options += [f"jitter={retry.jitter:g}", f"timeout={'default' if self.timeout_s is None else self.timeout_s}"]
         if self.kind is TriggerKind.QUEUE:
             options += [f"batch={self.batch}", f"wait={self.wait_s:g}"]
+        if self.kind is TriggerKind.CRON:
+            options += [f"catch_up={self.catch_up}", f"overlap={self.overlap}"]
         return tuple(options)
+
+    def next_ticks(self, after: datetime, count: int = 5) -> tuple[datetime, ...]:
+        """Return the ticks of a schedule that follow a moment, in its zone; none for other kinds."""
+        if self.kind is not TriggerKind.CRON:
+            return ()
+        place = zone(self.tz)
+        ticks = islice(ticks_after(CronExpression.parse(self.source), place, after), count)
+        return tuple(tick.astimezone(place) for tick in ticks)
 
 
 def check_trigger(trigger: Trigger) -> Trigger:
@@ -123,6 +157,7 @@ def check_trigger(trigger: Trigger) -> Trigger:
     _check_source(where, trigger)
     _check_operations(where, trigger)
     _check_numbers(where, trigger)
+    _check_schedule(where, trigger)
     return trigger
 
 
@@ -152,6 +187,27 @@ def _check_source(where: str, trigger: Trigger) -> None:
         )
 
 
+def _check_schedule(where: str, trigger: Trigger) -> None:
+    if trigger.kind is not TriggerKind.CRON:
+        if (trigger.tz, trigger.catch_up, trigger.late_max_s, trigger.overlap) != _UNSCHEDULED:
+            raise InvalidTrigger(f"{where}: tz=, catch_up=, late_max= and overlap= are for cron; leave them out.")
+        return
+    try:
+        CronExpression.parse(trigger.source)
+        zone(trigger.tz)
+    except InvalidInput as error:
+        raise InvalidTrigger(f"{where}: {error.message}.") from None
+    if trigger.catch_up is CatchUp.ALL and trigger.overlap is Overlap.SKIP:
+        raise InvalidTrigger(
+            f"{where}: catch_up=all runs many ticks at once, and overlap=skip only the first of them: "
+            "add overlap=queue or overlap=allow."
+        )
+
+
+_UNSCHEDULED: Final = ("UTC", CatchUp.LAST, 60.0, Overlap.SKIP)
+"""The schedule's part of a trigger that has none."""
+
+
 def _check_operations(where: str, trigger: Trigger) -> None:
     allowed = OPERATIONS.get(trigger.kind, ())
     if not allowed and trigger.on:
@@ -171,6 +227,7 @@ def _check_numbers(where: str, trigger: Trigger) -> None:
         ("timeout", 1 if trigger.timeout_s is None else trigger.timeout_s, 0.001, TIMEOUT_MAX_S),
         ("batch", trigger.batch, 1, BATCH_MAX),
         ("wait", trigger.wait_s, 0, WAIT_MAX_S),
+        ("late_max", trigger.late_max_s, 0, LATE_MAX_S),
     )
     for name, value, low, high in bounds:
         if not low <= value <= high:  # also for NaN
@@ -180,7 +237,8 @@ def _check_numbers(where: str, trigger: Trigger) -> None:
 
 
 _INTEGERS: Final = ("retries", "batch")
-_NUMBERS: Final = ("backoff", "backoff_max", "jitter", "timeout", "wait")
+_NUMBERS: Final = ("backoff", "backoff_max", "jitter", "timeout", "wait", "late_max")
+_WORDS: Final = ("on", "tz", "catch_up", "overlap")
 
 
 def trigger_of(name: str, kind: str, source: str, script: str, options: Mapping[str, str]) -> Trigger:
@@ -194,20 +252,36 @@ def trigger_of(name: str, kind: str, source: str, script: str, options: Mapping[
         ) from None
     allowed = OPERATIONS.get(known, ())
     for option in options:
-        if option not in (*_INTEGERS, *_NUMBERS, "on"):
+        if option not in (*_INTEGERS, *_NUMBERS, *_WORDS):
             raise InvalidTrigger(
-                f"{where}: there is no option {option[:40]!r}; use some of on, {', '.join((*_INTEGERS, *_NUMBERS))}."
+                f"{where}: there is no option {option[:40]!r}; use some of "
+                f"{', '.join((*_WORDS, *_INTEGERS, *_NUMBERS))}."
             )
     named = options["on"].split(",") if "on" in options else allowed
-    numbers = {option: _number(where, option, text) for option, text in options.items() if option != "on"}
+    numbers = {option: _number(where, option, text) for option, text in options.items() if option not in _WORDS}
     policy = {f"{option}_s" if option.startswith("backoff") else option: value for option, value in numbers.items()}
     retry: dict[str, Any] = {field.name: policy[field.name] for field in fields(RetryPolicy) if field.name in policy}
-    more: dict[str, Any] = {}
-    for option, field_name in (("timeout", "timeout_s"), ("batch", "batch"), ("wait", "wait_s")):
+    more: dict[str, Any] = _schedule(where, options)
+    for option, field_name in (
+        ("timeout", "timeout_s"), ("batch", "batch"), ("wait", "wait_s"), ("late_max", "late_max_s")
+    ):  # fmt: skip
         if option in numbers:
             more[field_name] = numbers[option]
     on = tuple(operation for operation in allowed if operation in named) + tuple(o for o in named if o not in allowed)
     return check_trigger(Trigger(name, known, source, script, on, RetryPolicy(**retry), **more))
+
+
+def _schedule(where: str, options: Mapping[str, str]) -> dict[str, Any]:
+    chosen: dict[str, Any] = {"tz": options["tz"]} if "tz" in options else {}
+    for option, policy in (("catch_up", CatchUp), ("overlap", Overlap)):
+        if option in options:
+            try:
+                chosen[option] = policy(options[option])
+            except ValueError:
+                raise InvalidTrigger(
+                    f"{where}: {option}={options[option][:40]} is not valid; use one of {', '.join(policy)}."
+                ) from None
+    return chosen
 
 
 def _number(where: str, option: str, text: str) -> float | int:

@@ -10,7 +10,16 @@ from picloud.storage.queries import load
 EXPIRED_TOKENS_KEPT = timedelta(days=30)
 """How long an expired token stays in lists, so that its owner can see why it no longer works."""
 
+TICKS_KEPT = timedelta(days=7)
+"""How long it is kept what became of a tick."""
+
 _SQL = load("housekeeping.sql")
+
+
+def delete_old_ticks(database: Database) -> int:
+    """Delete what became of ticks longer ago than `TICKS_KEPT`, return how many entries."""
+    with database.connection() as connection:
+        return connection.execute(_SQL["delete_old_ticks"], {"kept": TICKS_KEPT}).rowcount
 
 
 def delete_expired_tokens(database: Database) -> int:

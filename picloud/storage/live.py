@@ -15,7 +15,7 @@ from picloud.model.trigger import Trigger
 from picloud.storage.apps import app_of
 from picloud.storage.database import Database
 from picloud.storage.queries import load
-from picloud.storage.triggers import read_triggers, replace_triggers
+from picloud.storage.triggers import add_triggers, delete_changed_triggers, read_triggers
 
 _SQL = load("live.sql")
 
@@ -87,6 +87,7 @@ def replace_live(
     """
     before = {linked.script.name: linked.script for linked in read_live(connection, app_id).scripts}
     wanted = {script.name: script for script in manifest.scripts}
+    moment = delete_changed_triggers(connection, app_id, manifest.triggers)
     connection.execute(_SQL["delete_routes"], {"app_id": app_id})
     connection.execute(_SQL["delete_scripts"], {"app_id": app_id, "names": sorted(before.keys() - wanted.keys())})
     for script in wanted.values():
@@ -99,7 +100,7 @@ def replace_live(
         values = {"method": route.method, "shape": route.shape, "pattern": route.pattern, "auth": route.auth}
         more = {"app_id": app_id, "script": route.script, "timing": route.timing}
         connection.execute(_SQL["put_route"], values | more)
-    replace_triggers(connection, app_id, manifest.triggers)
+    add_triggers(connection, app_id, manifest.triggers, moment)
     connection.execute(_SQL["raise_revision"], {"app_id": app_id})
 
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 import psycopg
 from psycopg.types.json import Jsonb
 
 from picloud.model.app import AppId
-from picloud.model.trigger import RetryPolicy, Trigger, TriggerKind
+from picloud.model.schedule import CatchUp
+from picloud.model.trigger import Overlap, RetryPolicy, Trigger, TriggerKind
 from picloud.storage.queries import load
+from picloud.storage.schedules import end_schedules, start_schedule
 
 _SQL = load("triggers.sql")
 
@@ -27,19 +30,30 @@ def read_triggers(connection: psycopg.Connection, app_id: AppId) -> tuple[Trigge
     )
 
 
-def replace_triggers(connection: psycopg.Connection, app_id: AppId, triggers: Iterable[Trigger]) -> None:
-    """Make these the app's triggers, in the caller's transaction; their scripts are there already.
+def delete_changed_triggers(connection: psycopg.Connection, app_id: AppId, triggers: Iterable[Trigger]) -> datetime:
+    """Delete the triggers that are not among these, in the caller's transaction; their scripts are there still.
 
-    Events that happened before keep what their triggers were like then, but for messages of queues: those belong to
-    nobody until they are taken.
+    Ticks that were due are accounted for; returns the moment up to which.
     """
-    wanted = {trigger.name: trigger for trigger in triggers}
-    before = {trigger.name: trigger for trigger in read_triggers(connection, app_id)}
-    changed = [name for name in before if wanted.get(name) != before[name]]
+    wanted = set(triggers)
+    changed = [trigger.name for trigger in read_triggers(connection, app_id) if trigger not in wanted]
+    moment = end_schedules(connection, app_id, changed)
     connection.execute(_SQL["delete_triggers"], {"app_id": app_id, "names": changed})
-    for trigger in wanted.values():
-        if before.get(trigger.name) != trigger:
+    return moment
+
+
+def add_triggers(connection: psycopg.Connection, app_id: AppId, triggers: Iterable[Trigger], moment: datetime) -> None:
+    """Add those of these triggers that are not there, in the caller's transaction; their scripts are there already.
+
+    Schedules start at `moment`. Events that happened before keep what their triggers were like then, but for messages
+    of queues: those belong to nobody until they are taken.
+    """
+    there = {trigger.name for trigger in read_triggers(connection, app_id)}
+    for trigger in triggers:
+        if trigger.name not in there:
             connection.execute(_SQL["add_trigger"], {"app_id": app_id, **_row(trigger)})
+            if trigger.kind is TriggerKind.CRON:
+                start_schedule(connection, app_id, trigger, moment)
     connection.execute(_SQL["free_messages"], {"app_id": app_id})
     connection.execute(_SQL["hand_out_messages"], {"app_id": app_id})
 
@@ -61,6 +75,8 @@ def trigger_from_json(stored: Mapping[str, Any]) -> Trigger:
     options = dict(stored["options"])
     retry = RetryPolicy(**options.pop("retry"))
     _check_types(stored, {**asdict(retry), **options})
+    if "overlap" in options:
+        options |= {"catch_up": CatchUp(options["catch_up"]), "overlap": Overlap(options["overlap"])}
     return Trigger(
         stored["name"], TriggerKind(stored["kind"]), stored["source"], stored["script"], tuple(stored["on"]), retry,
         **options,
@@ -79,12 +95,15 @@ def _check_types(stored: Mapping[str, Any], options: Mapping[str, Any]) -> None:
 
 
 def _options(trigger: Trigger) -> dict[str, Any]:
-    return {
+    options = {
         "retry": asdict(trigger.retry),
         "timeout_s": trigger.timeout_s,
         "batch": trigger.batch,
         "wait_s": trigger.wait_s,
     }
+    if trigger.kind is TriggerKind.CRON:
+        options |= {name: getattr(trigger, name) for name in ("tz", "catch_up", "late_max_s", "overlap")}
+    return options
 
 
 def _row(trigger: Trigger) -> dict[str, Any]:

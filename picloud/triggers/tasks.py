@@ -14,7 +14,7 @@ from procrastinate.jobs import Job
 
 from picloud.storage.database import Database
 from picloud.storage.deliveries import DeliveryRepository, Key
-from picloud.storage.housekeeping import delete_expired_tokens
+from picloud.storage.housekeeping import delete_expired_tokens, delete_old_ticks
 from picloud.storage.kv import delete_expired
 from picloud.triggers.deliverer import Deliverer
 
@@ -74,6 +74,7 @@ def build_app(database: Database, deliverer: Deliverer, *, timeout_s: float) -> 
         """Remove what is no longer needed. `timestamp` is the hour it is for."""
         tokens, entries = delete_expired_tokens(database), delete_expired(database)
         DeliveryRepository(database).delete_settled()
+        delete_old_ticks(database)
         _log.info(
             "Housekeeping deleted %d expired tokens and %d expired entries of kv",
             tokens,

@@ -12,7 +12,9 @@ from procrastinate.exceptions import ConnectorException
 
 from picloud.settings import Settings
 from picloud.storage.database import Database
+from picloud.storage.schedules import ScheduleRepository
 from picloud.triggers.deliverer import Deliverer
+from picloud.triggers.scheduler import Scheduler
 from picloud.triggers.tasks import HEARTBEAT_S, STALLED_S, build_app
 
 RESTART_PAUSE_S = 2.0
@@ -25,12 +27,13 @@ _log = logging.getLogger(__name__)
 
 
 def run_worker(database: Database, deliverer: Deliverer, settings: Settings) -> None:
-    """Run jobs until SIGTERM or SIGINT, then finish what runs and return; a second signal ends the process at once.
+    """Run jobs and schedules until SIGTERM or SIGINT, then finish what runs and return; a second ends it at once.
 
     Call in the main thread, with a migrated database that is there; waits for one that goes away later.
     """
     app = build_app(database, deliverer, timeout_s=settings.database_timeout_s)
-    asyncio.run(_run(app, settings.worker_threads, drain_s=settings.run_timeout_s + settings.run_grace_s))
+    with Scheduler(ScheduleRepository(database)).running():
+        asyncio.run(_run(app, settings.worker_threads, drain_s=settings.run_timeout_s + settings.run_grace_s))
 
 
 async def _run(app: App, threads: int, *, drain_s: float) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -11,8 +11,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from picloud.model.app import App
 from picloud.model.release import Forced, Manifest, Release, TestSource
 from picloud.model.route import PATTERN_MAX_LENGTH, Route, RouteAuth, check_route
+from picloud.model.schedule import CatchUp
 from picloud.model.script import SOURCE_MAX_BYTES, Script, ScriptKind, check_script_name
-from picloud.model.trigger import OPERATIONS, RetryPolicy, Trigger, TriggerKind, check_trigger
+from picloud.model.trigger import OPERATIONS, Overlap, RetryPolicy, Trigger, TriggerKind, check_trigger
 from picloud.publishing.notebook import Authored, author
 
 if TYPE_CHECKING:
@@ -190,6 +191,10 @@ class TriggerBody(Model):
     timeout_s: float | None = Field(default=None, description="Wall-clock limit of a run; null: that of all runs.")
     batch: int = Field(default=1, description="Messages of a queue a run gets at most.")
     wait_s: float = Field(default=0.0, description="How long a message of a queue may wait for others.")
+    tz: Name = Field(default="UTC", description="Time zone of a cron trigger, such as Europe/Berlin.")
+    catch_up: CatchUp = Field(default=CatchUp.LAST, description="Which ticks of cron that are too late are run.")
+    late_max_s: float = Field(default=60.0, description="A tick later than this is too late.")
+    overlap: Overlap = Field(default=Overlap.SKIP, description="What a tick does while runs of earlier ones last.")
 
     def trigger(self, name: str) -> Trigger:
         """Return the trigger; raise `InvalidTrigger` when it is not one."""
@@ -206,6 +211,10 @@ class TriggerBody(Model):
                 self.timeout_s,
                 self.batch,
                 self.wait_s,
+                self.tz,
+                self.catch_up,
+                self.late_max_s,
+                self.overlap,
             )
         )
 
@@ -232,13 +241,28 @@ class TriggerView(TriggerBody):
             timeout_s=trigger.timeout_s,
             batch=trigger.batch,
             wait_s=trigger.wait_s,
+            tz=trigger.tz,
+            catch_up=trigger.catch_up,
+            late_max_s=trigger.late_max_s,
+            overlap=trigger.overlap,
         )
+
+
+class LiveTriggerView(TriggerView):
+    """A trigger that is live, and what it will do next."""
+
+    next: list[datetime] = Field(default=[], description="The next five ticks of a cron trigger, in its time zone.")
+
+    @classmethod
+    def of(cls, trigger: Trigger) -> Self:
+        """Return the view of a trigger at this moment."""
+        return super().of(trigger).model_copy(update={"next": list(trigger.next_ticks(datetime.now(UTC)))})
 
 
 class TriggerList(Model):
     """The triggers that are live, by name."""
 
-    triggers: list[TriggerView]
+    triggers: list[LiveTriggerView]
 
 
 class GraphQuery(Model):

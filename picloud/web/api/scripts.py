@@ -7,6 +7,7 @@ from picloud.model.release import Manifest
 from picloud.web.api.models import (
     GraphQuery,
     GraphView,
+    LiveTriggerView,
     PublishedView,
     RenameBody,
     RouteBody,
@@ -19,7 +20,6 @@ from picloud.web.api.models import (
     ScriptView,
     TriggerBody,
     TriggerList,
-    TriggerView,
 )
 from picloud.web.api.operation import Call
 
@@ -76,7 +76,7 @@ def delete_route(call: Call, query: RouteQuery) -> PublishedView:
 
 def list_triggers(call: Call) -> TriggerList:
     """Return the triggers that are live."""
-    return TriggerList(triggers=[TriggerView.of(trigger) for trigger in _live(call).triggers])
+    return TriggerList(triggers=[LiveTriggerView.of(trigger) for trigger in _live(call).triggers])
 
 
 def put_trigger(call: Call, body: TriggerBody) -> PublishedView:

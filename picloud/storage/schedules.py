@@ -1,0 +1,165 @@
+"""Schedules as they are live. What becomes of their ticks is stored together with the events of those that run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, tzinfo
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+from uuid import UUID, uuid4
+
+import psycopg
+
+from picloud.model.app import AppId
+from picloud.model.calendar import zone
+from picloud.model.cron import CronExpression, next_tick
+from picloud.model.schedule import CatchUp, DueTick, LatePolicy, Outcome, PassedTicks, account
+from picloud.model.trigger import Overlap, Trigger
+from picloud.storage.database import Database
+from picloud.storage.queries import load
+
+RUNNING_MAX: Final = 1000
+"""Ticks of one trigger that may wait or run at a time; more are skipped, so that a slow script cannot fill the disk."""
+
+_SQL = load("schedules.sql")
+
+_expression = lru_cache(maxsize=4096)(CronExpression.parse)
+
+
+class ScheduleKey(NamedTuple):
+    """Names one schedule."""
+
+    app_id: UUID
+    trigger: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Schedule:
+    """One that the transaction has locked."""
+
+    key: ScheduleKey
+    since: datetime
+    accounted: datetime
+    expression: CronExpression
+    zone: tzinfo
+    late: LatePolicy
+    overlap: Overlap
+
+    @classmethod
+    def of(
+        cls, key: ScheduleKey, since: datetime, accounted: datetime, source: str, options: Mapping[str, Any]
+    ) -> _Schedule:
+        late = LatePolicy(CatchUp(options["catch_up"]), round(options["late_max_s"] * 1000))
+        overlap = Overlap(options["overlap"])
+        return cls(key, since, accounted, _expression(source), zone(options["tz"]), late, overlap)
+
+
+class ScheduleRepository:
+    """What the scheduler does with schedules. The database's clock is the clock; `now` stands in its place."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def due(self, now: datetime | None = None) -> list[ScheduleKey]:
+        """Return schedules that have ticks to account for, those that waited longest first."""
+        with self._database.lend() as connection:
+            return [ScheduleKey(*row) for row in connection.execute(_SQL["due"], {"now": now})]
+
+    def advance(self, key: ScheduleKey, now: datetime | None = None) -> bool:
+        """Account for a schedule's ticks up to now, or for many of them, as one transaction.
+
+        Returns False when nothing is due any more, or somebody else is at it.
+        """
+        with self._database.connection() as connection:
+            row = connection.execute(_SQL["take"], {**key._asdict(), "now": now}).fetchone()
+            if row is None:
+                return False
+            *stored, moment = row
+            _advance(connection, _Schedule.of(key, *stored), moment)
+            return True
+
+    def next_s(self) -> float | None:
+        """Return the seconds to the next tick of any schedule, None without one."""
+        row = self._database.fetch_one(_SQL["next_s"], {})
+        return None if row is None else row[0]
+
+
+def start_schedule(connection: psycopg.Connection, app_id: AppId, trigger: Trigger, moment: datetime) -> None:
+    """Let a new trigger tick from `moment` on, in the caller's transaction."""
+    next_at = next_tick(_expression(trigger.source), zone(trigger.tz), moment)
+    values = {"app_id": app_id, "trigger": trigger.name, "moment": moment, "next_at": next_at}
+    connection.execute(_SQL["start"], values)
+
+
+def end_schedules(connection: psycopg.Connection, app_id: AppId, triggers: Sequence[str]) -> datetime:
+    """Account for all ticks up to now, which is returned, in the caller's transaction, which deletes these triggers."""
+    rows = connection.execute(_SQL["take_all"], {"app_id": app_id, "triggers": list(triggers)}).fetchall()
+    moment = _clock(connection)
+    for trigger, *stored in rows:
+        key = ScheduleKey(app_id, trigger)
+        schedule = _Schedule.of(key, *stored)
+        moment = max(moment, schedule.accounted)  # the clock may have gone back
+        while schedule.accounted < moment:
+            schedule = replace(schedule, accounted=_advance(connection, schedule, moment))
+    return moment
+
+
+def _clock(connection: psycopg.Connection) -> datetime:
+    row = connection.execute(_SQL["clock"]).fetchone()
+    assert row is not None  # noqa: S101  (a SELECT without FROM)
+    moment: datetime = row[0]
+    return moment
+
+
+def _advance(connection: psycopg.Connection, schedule: _Schedule, now: datetime) -> datetime:
+    """Account for ticks of a locked schedule; return up to when."""
+    decided = account(schedule.expression, schedule.zone, schedule.accounted, now, schedule.late)
+    if decided.passed is not None:
+        _add_passed(connection, schedule, decided.passed)
+    if decided.due:
+        room = _room(connection, schedule)
+        _add_runs(connection, schedule, decided.due[:room], now)
+        if left := decided.due[room:]:
+            _add_passed(connection, schedule, PassedTicks(left[0].at, left[-1].at, len(left), Outcome.OVERLAP))
+    next_at = next_tick(schedule.expression, schedule.zone, decided.until)
+    connection.execute(_SQL["advance"], {**schedule.key._asdict(), "until": decided.until, "next_at": next_at})
+    return decided.until
+
+
+def _room(connection: psycopg.Connection, schedule: _Schedule) -> int:
+    """Return how many more ticks may wait or run now."""
+    limit = 1 if schedule.overlap is Overlap.SKIP else RUNNING_MAX
+    row = connection.execute(_SQL["count_running"], {**schedule.key._asdict(), "limit": limit}).fetchone()
+    return limit - (row[0] if row else 0)
+
+
+def _add_runs(connection: psycopg.Connection, schedule: _Schedule, due: Sequence[DueTick], now: datetime) -> None:
+    values = {
+        **schedule.key._asdict(),
+        "since": schedule.since,
+        "now": now,
+        "ids": [uuid4() for _ in due],
+        "payloads": [_payload(tick, schedule.zone) for tick in due],
+        "ats": [tick.at for tick in due],
+        "late_ms": [tick.late_ms for tick in due],
+    }
+    connection.execute(_SQL["add_events"], values)
+    connection.execute(_SQL["add_runs"], values)
+
+
+def _payload(tick: DueTick, place: tzinfo) -> bytes:
+    """Return what the script sees as `event.tick`."""
+    return json.dumps(
+        {
+            "scheduled_at": round(tick.at.timestamp()),
+            "scheduled_for": tick.at.astimezone(place).isoformat(),
+            "late_ms": tick.late_ms,
+            "caught_up": tick.is_caught_up,
+        }
+    ).encode()
+
+
+def _add_passed(connection: psycopg.Connection, schedule: _Schedule, passed: PassedTicks) -> None:
+    connection.execute(_SQL["add_passed"], {**schedule.key._asdict(), "since": schedule.since, **asdict(passed)})

@@ -1,0 +1,78 @@
+-- name: start
+INSERT INTO schedules (app_id, trigger, since, accounted_at, next_at)
+VALUES (%(app_id)s, %(trigger)s, %(moment)s, %(moment)s, %(next_at)s)
+
+-- name: clock
+SELECT clock_timestamp()
+
+-- name: due
+SELECT app_id, trigger
+FROM schedules
+WHERE next_at <= coalesce(%(now)s::timestamptz, clock_timestamp())
+ORDER BY next_at
+LIMIT 1000
+
+-- name: next_s
+SELECT extract(epoch FROM min(next_at) - clock_timestamp())::float8 FROM schedules
+
+-- name: take
+-- With the app, since the transaction that deletes or publishes one takes it first, too.
+SELECT s.since, s.accounted_at, t.source, t.options, coalesce(%(now)s::timestamptz, clock_timestamp())
+FROM schedules AS s
+JOIN apps AS a ON a.id = s.app_id
+JOIN triggers AS t ON t.app_id = s.app_id AND t.name = s.trigger
+WHERE s.app_id = %(app_id)s AND s.trigger = %(trigger)s
+    AND s.next_at <= coalesce(%(now)s::timestamptz, clock_timestamp())
+FOR NO KEY UPDATE OF s SKIP LOCKED
+FOR KEY SHARE OF a SKIP LOCKED
+
+-- name: take_all
+SELECT s.trigger, s.since, s.accounted_at, t.source, t.options
+FROM schedules AS s
+JOIN triggers AS t ON t.app_id = s.app_id AND t.name = s.trigger
+WHERE s.app_id = %(app_id)s AND s.trigger = ANY (%(triggers)s::text[])
+ORDER BY s.trigger
+FOR UPDATE OF s
+
+-- name: count_running
+SELECT count(*) FROM (
+    SELECT FROM deliveries WHERE app_id = %(app_id)s AND trigger = %(trigger)s LIMIT %(limit)s
+) AS running
+
+-- name: add_events
+-- The database makes their deliveries and jobs.
+INSERT INTO events (app_id, id, kind, name, is_json, payload, due_at, sent_at)
+SELECT %(app_id)s, id, 'cron', %(trigger)s, true, payload, %(now)s, %(now)s
+FROM unnest(%(ids)s::uuid[], %(payloads)s::bytea[]) WITH ORDINALITY AS tick (id, payload, place)
+ORDER BY place
+
+-- name: add_runs
+INSERT INTO ticks (app_id, trigger, since, first_at, last_at, count, outcome, late_ms, event_id)
+SELECT %(app_id)s, %(trigger)s, %(since)s, at, at, 1, 'ran', late_ms, id
+FROM unnest(%(ats)s::timestamptz[], %(late_ms)s::bigint[], %(ids)s::uuid[]) WITH ORDINALITY AS tick (at, late_ms, id, place)
+ORDER BY place
+
+-- name: add_passed
+-- Makes the entry before longer when the same became of its ticks.
+WITH latest AS (
+    SELECT number, outcome, since
+    FROM ticks
+    WHERE app_id = %(app_id)s AND trigger = %(trigger)s
+    ORDER BY number DESC
+    LIMIT 1
+), longer AS (
+    UPDATE ticks AS t
+    SET last_at = %(last)s, count = t.count + %(count)s
+    FROM latest AS l
+    WHERE t.app_id = %(app_id)s AND t.trigger = %(trigger)s AND t.number = l.number
+        AND l.outcome = %(outcome)s AND l.since = %(since)s
+    RETURNING t.number
+)
+INSERT INTO ticks (app_id, trigger, since, first_at, last_at, count, outcome)
+SELECT %(app_id)s, %(trigger)s, %(since)s, %(first)s, %(last)s, %(count)s, %(outcome)s
+WHERE NOT EXISTS (SELECT FROM longer)
+
+-- name: advance
+UPDATE schedules
+SET accounted_at = %(until)s, next_at = %(next_at)s
+WHERE app_id = %(app_id)s AND trigger = %(trigger)s

@@ -1,0 +1,355 @@
+"""The scheduler: every tick of a schedule is accounted for once, whoever looks, however often, and whatever ends."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from picloud.model.cron import CronExpression, ticks_between
+from picloud.model.release import Manifest
+from picloud.model.schedule import CatchUp
+from picloud.model.script import Script, ScriptKind
+from picloud.model.trigger import Overlap, Trigger, TriggerKind
+from picloud.platform import Platform, open_platform
+from picloud.settings import Settings
+from picloud.storage.database import Database
+from picloud.storage.schedules import RUNNING_MAX, ScheduleRepository
+from picloud.testing.processes import wait_until
+from picloud.triggers.scheduler import Scheduler
+from tests.integration.triggers.test_worker import worker
+
+START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+SCRIPT = Script("job", ScriptKind.ENDPOINT, "return 1")
+MINUTELY = Trigger("job", TriggerKind.CRON, "* * * * *", "job")
+
+
+class Tick(NamedTuple):
+    """One entry of what became of ticks."""
+
+    first: datetime
+    last: datetime
+    count: int
+    outcome: str
+    late_ms: int | None
+
+
+@pytest.fixture
+def platform(database_url: str, tmp_path: Path) -> Iterator[Platform]:
+    with open_platform(Settings(home=tmp_path, database_url=database_url, database_pool_size=8)) as platform:
+        yield platform
+
+
+def scheduler(database: Database) -> Scheduler:
+    return Scheduler(ScheduleRepository(database))
+
+
+def publish(platform: Platform, *triggers: Trigger, app: str = "shop") -> None:
+    platform.publisher.publish(app, Manifest((SCRIPT,), triggers=triggers), author="test", create=True)
+
+
+def begin(platform: Platform, *triggers: Trigger, at: datetime = START, app: str = "shop") -> Callable[..., None]:
+    """Publish triggers whose schedules start at a moment; return the step of a scheduler."""
+    publish(platform, *triggers, app=app)
+    execute(platform, "UPDATE schedules SET since = %(at)s, accounted_at = %(at)s, next_at = %(at)s", at=at)
+    return scheduler(platform.database).step
+
+
+def execute(platform: Platform, statement: Any, **values: Any) -> None:
+    with platform.database.connection() as connection:
+        connection.execute(statement, values)
+
+
+def fetch(platform: Platform, statement: Any) -> list[tuple[Any, ...]]:
+    with platform.database.connection() as connection:
+        return connection.execute(statement).fetchall()
+
+
+def done(platform: Platform) -> None:
+    """Let all runs end."""
+    execute(platform, "DELETE FROM procrastinate_jobs")
+    execute(platform, "DELETE FROM events")
+
+
+def ticks(platform: Platform, trigger: str = "job") -> list[Tick]:
+    rows = fetch(platform, "SELECT trigger, first_at, last_at, count, outcome, late_ms FROM ticks ORDER BY number")
+    return [Tick(*entry) for name, *entry in rows if name == trigger]
+
+
+def outcomes(platform: Platform) -> list[tuple[str, int]]:
+    return [(tick.outcome, tick.count) for tick in ticks(platform)]
+
+
+def ran(platform: Platform) -> list[datetime]:
+    return [tick.first for tick in ticks(platform) if tick.outcome == "ran"]
+
+
+def payloads(platform: Platform) -> list[Any]:
+    return [json.loads(payload) for (payload,) in fetch(platform, "SELECT payload FROM events ORDER BY number")]
+
+
+def minutes(count: float) -> datetime:
+    return START + timedelta(minutes=count)
+
+
+def all_ticks(trigger: Trigger, entries: list[Tick]) -> list[datetime]:
+    """Every tick the entries account for; each must have as many as it says."""
+    expression, found = CronExpression.parse(trigger.source), []
+    for entry in entries:
+        covered = list(ticks_between(expression, UTC, entry.first - timedelta(seconds=1), entry.last))
+        assert len(covered) == entry.count
+        found += covered
+    return found
+
+
+def test_a_tick_becomes_an_event_with_a_delivery_and_a_job(platform: Platform) -> None:
+    step = begin(platform, replace(MINUTELY, tz="Europe/Berlin"))
+    step(minutes(0.9))
+    assert ticks(platform) == []
+    step(minutes(1) + timedelta(milliseconds=7))
+    assert ticks(platform) == [Tick(minutes(1), minutes(1), 1, "ran", 7)]
+    assert payloads(platform) == [
+        {
+            "scheduled_at": int(minutes(1).timestamp()), "scheduled_for": "2026-03-01T13:01:00+01:00", "late_ms": 7,
+            "caught_up": False,
+        }
+    ]  # fmt: skip
+    assert fetch(platform, "SELECT kind, name, operation, key, depth FROM events") == [("cron", "job", None, None, 0)]
+    assert fetch(platform, "SELECT trigger, script FROM deliveries") == [("job", "job")]
+    assert fetch(platform, "SELECT status::text, lock FROM procrastinate_jobs") == [("todo", None)]
+    assert fetch(platform, "SELECT t.event_id = e.id FROM ticks AS t, events AS e") == [(True,)]
+    step(minutes(1.5))
+    assert len(ticks(platform)) == 1
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    steps=st.lists(st.integers(-300, 2000), min_size=1, max_size=8),
+    catch_up=st.sampled_from(CatchUp),
+    overlap=st.sampled_from([Overlap.QUEUE, Overlap.ALLOW]),
+    late_max_s=st.sampled_from([0, 60, 3600]),
+    source=st.sampled_from(["* * * * *", "*/20 * * * * *", "7,9 * * * *"]),
+)
+def test_each_tick_is_accounted_for_once_however_one_looks(
+    platform: Platform, steps: list[int], catch_up: CatchUp, overlap: Overlap, late_max_s: float, source: str
+) -> None:
+    """Steps back are clocks set back. Each step has a scheduler of its own, as after a restart."""
+    trigger = replace(MINUTELY, source=source, catch_up=catch_up, overlap=overlap, late_max_s=late_max_s)
+    app = f"app-{uuid4().hex[:12]}"
+    execute(platform, "DELETE FROM ticks")
+    execute(platform, "DELETE FROM schedules")
+    begin(platform, trigger, app=app)
+    now = latest = START
+    for seconds in steps:
+        now += timedelta(seconds=seconds)
+        latest = max(latest, now)
+        scheduler(platform.database).step(now)
+    found = all_ticks(trigger, ticks(platform))
+    assert found == list(ticks_between(CronExpression.parse(source), UTC, START, latest))
+
+
+def test_two_schedulers_run_each_tick_once(platform: Platform) -> None:
+    names = [f"job{number}" for number in range(6)]
+    begin(platform, *(replace(MINUTELY, name=name, overlap=Overlap.ALLOW) for name in names))
+    both = threading.Barrier(2)
+
+    def look() -> None:
+        mine = scheduler(platform.database)
+        for count in range(1, 16):
+            both.wait(30)
+            mine.step(minutes(count))
+
+    with ThreadPoolExecutor() as pool:
+        for each in [pool.submit(look) for _ in range(2)]:
+            each.result()
+    scheduler(platform.database).step(minutes(15))
+    for name in names:
+        assert [(tick.first, tick.outcome) for tick in ticks(platform, name)] == [
+            (minutes(count), "ran") for count in range(1, 16)
+        ]
+    assert len(payloads(platform)) == len(names) * 15
+
+
+@pytest.mark.parametrize(
+    ("catch_up", "expected", "runs"),
+    [
+        (CatchUp.NONE, [("too_late", 59), ("ran", 1)], [60]),
+        (CatchUp.LAST, [("too_late", 59), ("ran", 1)], [60]),
+        (CatchUp.ALL, [("ran", 1)] * 60, list(range(1, 61))),
+    ],
+)
+def test_after_an_absence_ticks_in_time_run_and_others_as_the_policy_says(
+    platform: Platform, catch_up: CatchUp, expected: list[tuple[str, int]], runs: list[int]
+) -> None:
+    step = begin(platform, replace(MINUTELY, catch_up=catch_up, late_max_s=30, overlap=Overlap.QUEUE))
+    step(minutes(60.25))
+    if catch_up is CatchUp.LAST:
+        expected = [("superseded", 59), ("ran", 1)]
+    assert outcomes(platform) == expected
+    assert ran(platform) == [minutes(count) for count in runs]
+
+
+def test_catching_up_runs_the_last_tick_however_late_it_is(platform: Platform) -> None:
+    step = begin(platform, replace(MINUTELY, source="0 3 * * *"))
+    step(START + timedelta(days=3))
+    assert outcomes(platform) == [("superseded", 2), ("ran", 1)]
+    (payload,) = payloads(platform)
+    assert payload["caught_up"] is True
+    assert payload["late_ms"] == 9 * 3600 * 1000
+
+
+def test_a_long_absence_leaves_one_entry_and_bounded_runs(platform: Platform) -> None:
+    trigger = replace(MINUTELY, source="* * * * * *", catch_up=CatchUp.ALL, overlap=Overlap.ALLOW)
+    step = begin(platform, trigger)
+    step(START + timedelta(seconds=25_000))
+    first, *rest = ticks(platform)
+    assert (first.outcome, first.count) == ("too_many", 25_000 - RUNNING_MAX)
+    assert [tick.outcome for tick in rest] == ["ran"] * RUNNING_MAX
+
+
+def test_overlap_skip_leaves_ticks_out_while_one_is_not_done(platform: Platform) -> None:
+    step = begin(platform, MINUTELY)
+    for count in range(1, 5):
+        step(minutes(count))
+    assert ticks(platform) == [
+        Tick(minutes(1), minutes(1), 1, "ran", 0), Tick(minutes(2), minutes(4), 3, "overlap", None)
+    ]  # fmt: skip
+    done(platform)
+    step(minutes(5))
+    assert outcomes(platform) == [("ran", 1), ("overlap", 3), ("ran", 1)]
+
+
+def test_overlap_skip_holds_for_ticks_of_one_look(platform: Platform) -> None:
+    step = begin(platform, replace(MINUTELY, late_max_s=600))
+    step(minutes(5))
+    assert outcomes(platform) == [("ran", 1), ("overlap", 4)]
+
+
+def test_overlap_queue_gives_all_runs_one_lock_and_allow_none(platform: Platform) -> None:
+    queue = replace(MINUTELY, name="queue", overlap=Overlap.QUEUE)
+    step = begin(platform, queue, replace(MINUTELY, overlap=Overlap.ALLOW))
+    for count in range(1, 4):
+        step(minutes(count))
+    jobs = fetch(platform, "SELECT args ->> 'trigger', lock FROM procrastinate_jobs ORDER BY id")
+    locks = {lock for name, lock in jobs if name == "queue"}
+    assert len(jobs) == 6
+    assert len(locks) == 1 and None not in locks
+    assert {lock for name, lock in jobs if name == "job"} == {None}
+
+
+def test_a_queue_that_is_full_skips_and_says_so(platform: Platform) -> None:
+    trigger = replace(MINUTELY, source="* * * * * *", overlap=Overlap.QUEUE, late_max_s=3600)
+    step = begin(platform, trigger)
+    step(START + timedelta(seconds=RUNNING_MAX + 5))
+    step(START + timedelta(seconds=RUNNING_MAX + 9))
+    assert ticks(platform)[-1].outcome == "overlap"
+    assert ticks(platform)[-1].count == 9
+    assert len(ran(platform)) == RUNNING_MAX
+
+
+def test_a_skipped_hour_and_a_repeated_one(platform: Platform) -> None:
+    night = replace(MINUTELY, source="30 2 * * *", tz="Europe/Berlin", overlap=Overlap.ALLOW)
+    hours = replace(night, name="hours", source="0 * * * *")
+    spring, autumn = datetime(2026, 3, 28, 23, tzinfo=UTC), datetime(2026, 10, 24, 22, tzinfo=UTC)
+    step = begin(platform, night, hours, at=spring)
+    for quarter in range(1, 21):
+        step(spring + timedelta(minutes=15 * quarter))
+    assert ran(platform) == [datetime(2026, 3, 29, 1, tzinfo=UTC)]
+    assert len(ticks(platform, "hours")) == 5
+    execute(platform, "DELETE FROM ticks")
+    execute(platform, "UPDATE schedules SET since = %(at)s, accounted_at = %(at)s, next_at = %(at)s", at=autumn)
+    for quarter in range(1, 21):
+        step(autumn + timedelta(minutes=15 * quarter))
+    assert ran(platform) == [datetime(2026, 10, 25, 0, 30, tzinfo=UTC)]
+    assert len(ticks(platform, "hours")) == 5
+    shown = [payload["scheduled_for"] for payload in payloads(platform)]
+    assert shown.count("2026-10-25T02:00:00+02:00") == shown.count("2026-10-25T02:00:00+01:00") == 1
+
+
+def test_nothing_happens_while_the_clock_is_back(platform: Platform) -> None:
+    step = begin(platform, replace(MINUTELY, overlap=Overlap.ALLOW))
+    for count in (5, 1, 3, 5, 4):
+        step(minutes(count))
+    assert ticks(platform)[-1].last == minutes(5)
+    step(minutes(6))
+    assert all_ticks(MINUTELY, ticks(platform)) == [minutes(count) for count in range(1, 7)]
+
+
+def test_a_changed_trigger_starts_anew_and_leaves_no_tick_out(platform: Platform) -> None:
+    late = replace(MINUTELY, catch_up=CatchUp.NONE, late_max_s=0)
+    before = datetime.now(UTC) - timedelta(hours=1)
+    begin(platform, late, at=before)
+    publish(platform, replace(late, source="0 0 1 1 *"))
+    ((since, accounted, next_at),) = fetch(platform, "SELECT since, accounted_at, next_at FROM schedules")
+    assert since == accounted
+    assert next_at.astimezone(UTC).timetuple()[1:6] == (1, 1, 0, 0, 0)
+    expected = list(ticks_between(CronExpression.parse(late.source), UTC, before, since))
+    assert all_ticks(late, ticks(platform)) == expected
+
+
+def test_ticks_due_before_a_trigger_is_removed_are_run(platform: Platform) -> None:
+    begin(platform, MINUTELY, at=datetime.now(UTC) - timedelta(hours=1))
+    platform.publisher.publish("shop", Manifest(()), author="test")
+    assert len(ran(platform)) == 1
+    assert fetch(platform, "SELECT trigger, script FROM deliveries") == [("job", "job")]
+    assert fetch(platform, "SELECT * FROM schedules") == []
+    scheduler(platform.database).step(datetime.now(UTC) + timedelta(hours=1))
+    assert len(ran(platform)) == 1
+
+
+def test_publishing_the_same_trigger_again_changes_nothing(platform: Platform) -> None:
+    step = begin(platform, MINUTELY)
+    step(minutes(1))
+    before = fetch(platform, "SELECT * FROM schedules")
+    platform.publisher.publish(
+        "shop", Manifest((replace(SCRIPT, source="return 2"),), triggers=(MINUTELY,)), author="test"
+    )
+    assert fetch(platform, "SELECT * FROM schedules") == before
+    assert outcomes(platform) == [("ran", 1)]
+
+
+def test_a_schedule_that_fails_does_not_hold_up_others(platform: Platform, caplog: pytest.LogCaptureFixture) -> None:
+    step = begin(platform, replace(MINUTELY, name="broken"), MINUTELY)
+    execute(platform, """UPDATE triggers SET options = options || '{"tz": "Mars/Olympus"}' WHERE name = 'broken'""")
+    step(minutes(1))
+    assert ran(platform) == [minutes(1)]
+    assert "The schedule of the trigger broken failed" in caplog.text
+    execute(platform, """UPDATE triggers SET options = options || '{"tz": "UTC"}' WHERE name = 'broken'""")
+    step(minutes(2))
+    assert [(tick.outcome, tick.count) for tick in ticks(platform, "broken")] == [("ran", 1), ("overlap", 1)]
+
+
+def test_two_apps_keep_their_ticks_apart(platform: Platform) -> None:
+    publish(platform, MINUTELY, app="first")
+    step = begin(platform, MINUTELY, app="second")
+    step(minutes(1))
+    rows = fetch(platform, "SELECT a.name, t.outcome FROM ticks AS t JOIN apps AS a ON a.id = t.app_id ORDER BY 1")
+    assert rows == [("first", "ran"), ("second", "ran")]
+    assert len(fetch(platform, "SELECT FROM deliveries")) == 2
+
+
+def test_a_worker_runs_a_schedule(platform: Platform, database_url: str, tmp_path: Path) -> None:
+    source = 'kv.set("tick:" .. event.tick.scheduled_at, { kind = event.kind, tick = event.tick })'
+    trigger = replace(MINUTELY, source="* * * * * *", tz="Asia/Tokyo")
+    manifest = Manifest((replace(SCRIPT, source=source),), triggers=(trigger,))
+    platform.publisher.publish("shop", manifest, author="test", create=True)
+    with worker(tmp_path / "log", DATABASE_URL=database_url) as process:
+        wait_until(lambda: len(fetch(platform, "SELECT FROM kv_entries")) >= 2)
+        process.terminate()
+        assert process.wait(30) == 0
+    assert "Traceback" not in (tmp_path / "log").read_text()
+    values = [json.loads(value) for (value,) in fetch(platform, "SELECT value FROM kv_entries ORDER BY key")]
+    assert {value["kind"] for value in values} == {"cron"}
+    assert all(value["tick"]["scheduled_for"].endswith("+09:00") for value in values)
+    scheduled = {tick.first.timestamp() for tick in ticks(platform) if tick.outcome == "ran"}
+    assert {value["tick"]["scheduled_at"] for value in values} <= scheduled
