@@ -13,7 +13,8 @@ from picloud.errors import DatabaseUnavailable
 from picloud.storage.schedules import ScheduleKey, ScheduleRepository
 
 LOOK_S: Final = 1.0
-"""How often it looks for schedules that were published meanwhile."""
+"""How often it looks for schedules that were published meanwhile, and tries again what failed."""
+PAUSE_MIN_S: Final = 0.005
 
 _log = logging.getLogger(__name__)
 
@@ -24,17 +25,21 @@ class Scheduler:
     def __init__(self, schedules: ScheduleRepository) -> None:
         self._schedules = schedules
 
-    def step(self, now: datetime | None = None) -> None:
+    def step(self, now: datetime | None = None) -> bool:
         """Account for all ticks up to now, the database's unless given, but those that another scheduler is at.
 
-        Raises `DatabaseUnavailable`.
+        Returns False when a schedule failed; raises `DatabaseUnavailable`.
         """
+        failed = False
         keys = self._schedules.due(now)
         while keys:
             advanced = [self._advance(key, now) for key in keys]
+            failed = failed or None in advanced
             keys = self._schedules.due(now) if any(advanced) else []
+        return not failed
 
-    def _advance(self, key: ScheduleKey, now: datetime | None) -> bool:
+    def _advance(self, key: ScheduleKey, now: datetime | None) -> bool | None:
+        """Do one account of a schedule; return whether there was anything to do, None when it failed."""
         try:
             return self._schedules.advance(key, now)
         except DatabaseUnavailable:
@@ -44,7 +49,7 @@ class Scheduler:
                 "The schedule of the trigger %s failed", key.trigger,
                 extra={"action": "schedule_failed", "app_id": str(key.app_id), "trigger": key.trigger},
             )  # fmt: skip
-            return False
+            return None
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -66,11 +71,12 @@ class Scheduler:
     def _round(self) -> float:
         """Do a step; return the seconds to the next."""
         try:
-            self.step()
+            if not self.step():
+                return LOOK_S
             next_s = self._schedules.next_s()
         except DatabaseUnavailable:  # which has said so in the log
             return LOOK_S
         except Exception:
             _log.exception("The scheduler failed and goes on", extra={"action": "scheduler_failed"})
             return LOOK_S
-        return LOOK_S if next_s is None else min(LOOK_S, max(0.0, next_s))
+        return LOOK_S if next_s is None else min(LOOK_S, max(PAUSE_MIN_S, next_s))

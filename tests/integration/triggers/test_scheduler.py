@@ -15,6 +15,7 @@ from uuid import uuid4
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from picloud.model.cron import CronExpression, ticks_between
 from picloud.model.release import Manifest
@@ -39,14 +40,14 @@ class Tick(NamedTuple):
 
     first: datetime
     last: datetime
-    count: int
+    ticks: int
     outcome: str
     late_ms: int | None
 
 
 @pytest.fixture
 def platform(database_url: str, tmp_path: Path) -> Iterator[Platform]:
-    with open_platform(Settings(home=tmp_path, database_url=database_url, database_pool_size=8)) as platform:
+    with open_platform(Settings(home=tmp_path, database_url=SecretStr(database_url), database_pool_size=8)) as platform:
         yield platform
 
 
@@ -58,7 +59,9 @@ def publish(platform: Platform, *triggers: Trigger, app: str = "shop") -> None:
     platform.publisher.publish(app, Manifest((SCRIPT,), triggers=triggers), author="test", create=True)
 
 
-def begin(platform: Platform, *triggers: Trigger, at: datetime = START, app: str = "shop") -> Callable[..., None]:
+def begin(
+    platform: Platform, *triggers: Trigger, at: datetime = START, app: str = "shop"
+) -> Callable[[datetime], bool]:
     """Publish triggers whose schedules start at a moment; return the step of a scheduler."""
     publish(platform, *triggers, app=app)
     execute(platform, "UPDATE schedules SET since = %(at)s, accounted_at = %(at)s, next_at = %(at)s", at=at)
@@ -87,7 +90,7 @@ def ticks(platform: Platform, trigger: str = "job") -> list[Tick]:
 
 
 def outcomes(platform: Platform) -> list[tuple[str, int]]:
-    return [(tick.outcome, tick.count) for tick in ticks(platform)]
+    return [(tick.outcome, tick.ticks) for tick in ticks(platform)]
 
 
 def ran(platform: Platform) -> list[datetime]:
@@ -107,7 +110,7 @@ def all_ticks(trigger: Trigger, entries: list[Tick]) -> list[datetime]:
     expression, found = CronExpression.parse(trigger.source), []
     for entry in entries:
         covered = list(ticks_between(expression, UTC, entry.first - timedelta(seconds=1), entry.last))
-        assert len(covered) == entry.count
+        assert len(covered) == entry.ticks
         found += covered
     return found
 
@@ -213,7 +216,7 @@ def test_a_long_absence_leaves_one_entry_and_bounded_runs(platform: Platform) ->
     step = begin(platform, trigger)
     step(START + timedelta(seconds=25_000))
     first, *rest = ticks(platform)
-    assert (first.outcome, first.count) == ("too_many", 25_000 - RUNNING_MAX)
+    assert (first.outcome, first.ticks) == ("too_many", 25_000 - RUNNING_MAX)
     assert [tick.outcome for tick in rest] == ["ran"] * RUNNING_MAX
 
 
@@ -253,7 +256,7 @@ def test_a_queue_that_is_full_skips_and_says_so(platform: Platform) -> None:
     step(START + timedelta(seconds=RUNNING_MAX + 5))
     step(START + timedelta(seconds=RUNNING_MAX + 9))
     assert ticks(platform)[-1].outcome == "overlap"
-    assert ticks(platform)[-1].count == 9
+    assert ticks(platform)[-1].ticks == 9
     assert len(ran(platform)) == RUNNING_MAX
 
 
@@ -321,12 +324,54 @@ def test_publishing_the_same_trigger_again_changes_nothing(platform: Platform) -
 def test_a_schedule_that_fails_does_not_hold_up_others(platform: Platform, caplog: pytest.LogCaptureFixture) -> None:
     step = begin(platform, replace(MINUTELY, name="broken"), MINUTELY)
     execute(platform, """UPDATE triggers SET options = options || '{"tz": "Mars/Olympus"}' WHERE name = 'broken'""")
-    step(minutes(1))
+    assert step(minutes(1)) is False
     assert ran(platform) == [minutes(1)]
     assert "The schedule of the trigger broken failed" in caplog.text
     execute(platform, """UPDATE triggers SET options = options || '{"tz": "UTC"}' WHERE name = 'broken'""")
-    step(minutes(2))
-    assert [(tick.outcome, tick.count) for tick in ticks(platform, "broken")] == [("ran", 1), ("overlap", 1)]
+    assert step(minutes(2)) is True
+    assert [(tick.outcome, tick.ticks) for tick in ticks(platform, "broken")] == [("ran", 1), ("overlap", 1)]
+
+
+def test_publishing_beside_two_schedulers_accounts_for_no_tick_twice(platform: Platform) -> None:
+    trigger = replace(MINUTELY, source="* * * * * *", overlap=Overlap.ALLOW)
+    begin(platform, trigger, at=datetime.now(UTC) - timedelta(seconds=90))
+    stop = threading.Event()
+
+    def look() -> None:
+        mine = scheduler(platform.database)
+        while not stop.is_set():
+            assert mine.step()
+
+    with ThreadPoolExecutor() as pool:
+        looking = [pool.submit(look) for _ in range(2)]
+        for number in range(25):
+            publish(platform, replace(trigger, timeout_s=1 + number))
+        stop.set()
+        for each in looking:
+            each.result()
+    publish(platform)
+    ((first, last),) = fetch(platform, "SELECT min(first_at), max(last_at) FROM ticks")
+    expected = list(ticks_between(CronExpression.parse(trigger.source), UTC, first - timedelta(seconds=1), last))
+    assert sorted(all_ticks(trigger, ticks(platform))) == expected
+
+
+def test_an_app_can_be_deleted_beside_a_scheduler(platform: Platform) -> None:
+    stop = threading.Event()
+
+    def look() -> None:
+        mine = scheduler(platform.database)
+        while not stop.is_set():
+            assert mine.step()
+
+    with ThreadPoolExecutor() as pool:
+        looking = pool.submit(look)
+        for number in range(10):
+            publish(platform, replace(MINUTELY, source="* * * * * *"), app=f"app{number}")
+            execute(platform, "UPDATE schedules SET accounted_at = now() - interval '1 hour', next_at = now()")
+            execute(platform, "DELETE FROM apps")
+        stop.set()
+        looking.result()
+    assert ticks(platform) == []
 
 
 def test_two_apps_keep_their_ticks_apart(platform: Platform) -> None:
