@@ -28,6 +28,7 @@ from picloud.storage.deliveries import DeliveryRepository
 from picloud.storage.live import LiveRepository
 from picloud.storage.prepare import prepared
 from picloud.storage.releases import ReleaseRepository
+from picloud.storage.schedules import ScheduleRepository
 from picloud.storage.tokens import TokenRepository
 from picloud.triggers.deliverer import Deliverer
 
@@ -43,6 +44,7 @@ class Platform:
     apps: AppRepository
     live: LiveRepository
     releases: ReleaseRepository
+    schedules: ScheduleRepository
     tokens: TokenRepository
     snapshots: Snapshots
     dispatcher: Dispatcher
@@ -160,6 +162,7 @@ def _assemble(settings: Settings, database: Database, runs: Database, remote: Ex
         apps=apps,
         live=live,
         releases=releases,
+        schedules=ScheduleRepository(database),
         tokens=TokenRepository(database),
         snapshots=snapshots,
         dispatcher=Dispatcher(snapshots.current, remote or local),

@@ -23,6 +23,8 @@ from picloud.storage.queries import load
 RUNNING_MAX: Final = 1000
 """Ticks of one trigger that may wait or run at a time; more are skipped, so that a slow script cannot fill the disk."""
 
+RAN: Final = "ran"
+
 _SQL = load("schedules.sql")
 
 _expression = lru_cache(maxsize=4096)(CronExpression.parse)
@@ -33,6 +35,21 @@ class ScheduleKey(NamedTuple):
 
     app_id: UUID
     trigger: str
+
+
+class TickEntry(NamedTuple):
+    """What became of ticks that follow one another."""
+
+    first_at: datetime
+    last_at: datetime
+    ticks: int
+    """How many there are from the first to the last."""
+    outcome: str
+    """`RAN`, or an `Outcome`."""
+    late_ms: int | None
+    """Of a tick that ran."""
+    event_id: UUID | None
+    """The event the script got, or will get."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +96,12 @@ class ScheduleRepository:
             *stored, moment = row
             _advance(connection, _Schedule.of(key, *stored), moment)
             return True
+
+    def ticks(self, app_id: AppId, trigger: str, limit: int) -> list[TickEntry]:
+        """Return what became of a trigger's ticks, the latest first; also of a trigger that is gone."""
+        values = {"app_id": app_id, "trigger": trigger, "limit": limit}
+        with self._database.lend() as connection:
+            return [TickEntry(*row) for row in connection.execute(_SQL["list_ticks"], values)]
 
     def next_s(self) -> float | None:
         """Return the seconds to the next tick of any schedule, None without one."""
@@ -143,6 +166,7 @@ def _add_runs(connection: psycopg.Connection, schedule: _Schedule, due: Sequence
         "ids": [uuid4() for _ in due],
         "payloads": [_payload(tick, schedule.zone) for tick in due],
         "ats": [tick.at for tick in due],
+        "outcome": RAN,
         "late_ms": [tick.late_ms for tick in due],
     }
     connection.execute(_SQL["add_events"], values)

@@ -48,7 +48,7 @@ ORDER BY place
 
 -- name: add_runs
 INSERT INTO ticks (app_id, trigger, since, first_at, last_at, count, outcome, late_ms, event_id)
-SELECT %(app_id)s, %(trigger)s, %(since)s, at, at, 1, 'ran', late_ms, id
+SELECT %(app_id)s, %(trigger)s, %(since)s, at, at, 1, %(outcome)s, late_ms, id
 FROM unnest(%(ats)s::timestamptz[], %(late_ms)s::bigint[], %(ids)s::uuid[]) WITH ORDINALITY AS tick (at, late_ms, id, place)
 ORDER BY place
 
@@ -76,3 +76,10 @@ WHERE NOT EXISTS (SELECT FROM longer)
 UPDATE schedules
 SET accounted_at = %(until)s, next_at = %(next_at)s
 WHERE app_id = %(app_id)s AND trigger = %(trigger)s
+
+-- name: list_ticks
+SELECT first_at, last_at, count, outcome, late_ms, event_id
+FROM ticks
+WHERE app_id = %(app_id)s AND trigger = %(trigger)s
+ORDER BY number DESC
+LIMIT %(limit)s

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Self
+from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from picloud.publishing.diff import Change
     from picloud.publishing.publisher import Plan, Published
     from picloud.storage.releases import ReleaseInfo
+    from picloud.storage.schedules import TickEntry
 
 MESSAGE_MAX_LENGTH = 2000
 NAME_MAX_LENGTH = 200
@@ -257,6 +259,34 @@ class LiveTriggerView(TriggerView):
     def of(cls, trigger: Trigger) -> Self:
         """Return the view of a trigger at this moment."""
         return super().of(trigger).model_copy(update={"next": list(trigger.next_ticks(datetime.now(UTC)))})
+
+
+class TickQuery(Model):
+    """How many entries."""
+
+    limit: int = Field(default=100, ge=1, le=1000)
+
+
+class TickView(Model):
+    """What became of one tick, or of ticks that follow one another."""
+
+    first_at: datetime
+    last_at: datetime
+    ticks: int = Field(description="How many there are from the first to the last.")
+    outcome: Name = Field(description="ran, or why not: overlap, superseded, too_late or too_many.")
+    late_ms: int | None = Field(description="How late a tick was that ran.")
+    event_id: UUID | None = Field(description="The event the script got, or will get.")
+
+    @classmethod
+    def of(cls, entry: TickEntry) -> Self:
+        """Return the view of an entry."""
+        return cls(**entry._asdict())
+
+
+class TickList(Model):
+    """What became of ticks, the latest first."""
+
+    ticks: list[TickView]
 
 
 class TriggerList(Model):

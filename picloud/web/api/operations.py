@@ -64,6 +64,15 @@ OPERATIONS = (
         _CHANGED,
         body=models.TriggerBody,
     ),
+    Operation(
+        "GET",
+        f"{_TRIGGER_PATH}/ticks",
+        "Show what became of a schedule's ticks",
+        scripts.list_ticks,
+        _READ,
+        models.TickList,
+        query=models.TickQuery,
+    ),
     Operation("DELETE", _TRIGGER_PATH, "Delete a trigger", scripts.delete_trigger, _TRIGGER, _CHANGED),
     Operation(
         "POST", f"{_APP}/plan", "Plan a release", releases.plan_release, _READ, models.PlanView, body=models.PlanBody

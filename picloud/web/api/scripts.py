@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from picloud.admin import edits
+from picloud.errors import NotFound
 from picloud.model.release import Manifest
 from picloud.web.api.models import (
     GraphQuery,
@@ -18,6 +19,9 @@ from picloud.web.api.models import (
     ScriptEntry,
     ScriptList,
     ScriptView,
+    TickList,
+    TickQuery,
+    TickView,
     TriggerBody,
     TriggerList,
 )
@@ -83,6 +87,15 @@ def put_trigger(call: Call, body: TriggerBody) -> PublishedView:
     """Add or replace a trigger."""
     trigger = body.trigger(call.path["trigger"])
     return _edit(call, edits.put_trigger(trigger), f"Put trigger {trigger.name}")
+
+
+def list_ticks(call: Call, query: TickQuery) -> TickList:
+    """Return what became of a schedule's ticks, the latest first."""
+    app, name = call.app(), call.path["trigger"]
+    entries = call.services.schedules.ticks(app.id, name, query.limit)
+    if not entries and all(trigger.name != name for trigger in _live(call).triggers):
+        raise NotFound(f"There is no trigger {name[:80]!r}.")
+    return TickList(ticks=[TickView.of(entry) for entry in entries])
 
 
 def delete_trigger(call: Call) -> PublishedView:

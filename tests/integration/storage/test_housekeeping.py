@@ -1,5 +1,5 @@
 from picloud.storage.database import Database
-from picloud.storage.housekeeping import delete_expired_tokens
+from picloud.storage.housekeeping import delete_expired_tokens, delete_old_ticks
 
 
 def test_only_tokens_that_expired_long_ago_are_deleted(database: Database) -> None:
@@ -15,3 +15,16 @@ def test_only_tokens_that_expired_long_ago_are_deleted(database: Database) -> No
     with database.connection() as connection:
         kept = connection.execute("SELECT name FROM tokens ORDER BY name").fetchall()
     assert kept == [("coming",), ("fresh",), ("never",)]
+
+
+def test_ticks_are_kept_for_a_week(database: Database) -> None:
+    with database.connection() as connection:
+        connection.execute("INSERT INTO apps (name) VALUES ('shop')")
+        connection.execute(
+            "INSERT INTO ticks (app_id, trigger, since, first_at, last_at, count, outcome) "
+            "SELECT id, 'job', now(), now() - interval '9 days', now() - make_interval(days => days), days, 'too_late' "
+            "FROM apps, unnest(ARRAY[6, 8]) AS days"
+        )
+    assert delete_old_ticks(database) == 1
+    with database.connection() as connection:
+        assert connection.execute("SELECT count FROM ticks").fetchall() == [(6,)]

@@ -120,6 +120,23 @@ def test_a_token_of_an_app_sees_and_touches_its_own_only(client: Client, make_to
     assert client("POST", API + "/apps/more/releases", token=token, data=data).status == 404
 
 
+def test_a_schedule_shows_its_next_ticks_and_what_became_of_the_others(admin: Any) -> None:
+    admin("POST", "/apps/other/releases", {"manifest": small_manifest()})
+    body = {"kind": "cron", "source": "0 3 * * *", "script": "hello", "tz": "Europe/Berlin", "overlap": "queue"}
+    assert admin("PUT", "/apps/other/triggers/nightly", body).status == 200
+    (trigger,) = admin("GET", "/apps/other/triggers").json()["triggers"]
+    assert {name: trigger[name] for name in body} == body
+    assert len(trigger["next"]) == 5
+    assert all("T03:00:00+0" in tick for tick in trigger["next"])
+    assert trigger["next"] == sorted(trigger["next"])
+    assert admin("GET", "/apps/other/triggers/nightly/ticks").json() == {"ticks": []}
+    assert admin("GET", "/apps/other/triggers/none/ticks").status == 404
+    assert admin("GET", "/apps/other/triggers/nightly/ticks?limit=0").status == 400
+    for wrong in ({"tz": "Mars"}, {"source": "0 3 * *"}, {"overlap": "cancel"}, {"catch_up": "all", "overlap": "skip"}):
+        assert admin("PUT", "/apps/other/triggers/nightly", body | wrong).status in (400, 422), wrong
+    assert len(admin("GET", "/apps/other/triggers").json()["triggers"]) == 1
+
+
 def test_head_answers_like_get(admin: Any) -> None:
     answer = admin("HEAD", "/apps")
     assert (answer.status, answer.body) == (200, b"")

@@ -80,6 +80,7 @@ CASES: Mapping[str, Case] = {
     "put_trigger": Case(
         {"kind": "topic", "source": "t", "script": "who"}, changes=True, shows='"changed":["trigger watch"]'
     ),
+    "list_ticks": Case(shows='{"ticks":[]}'),
     "delete_trigger": Case(changes=True, shows='"removed":["trigger watch"]'),
     "plan_release": Case({"manifest": PUBLISH["manifest"]}, shows='"unchanged":["endpoint spare"'),
     "list_releases": Case(shows="message 2 of alpha"),
