@@ -58,10 +58,11 @@ MAGICS = (
         "NAME KIND [SOURCE] [retries=N] [backoff=S] [timeout=S]",
         "Define a trigger: Lua that runs when something happens in the app.",
         "KIND and SOURCE are `kv PATTERN` (keys, in which `*` stands for anything), `docs COLLECTION`, `queue QUEUE`, "
-        "`topic TOPIC` or `dead_letter`. `on=set,delete` (kv) and `on=insert,update,delete` (docs) choose operations. "
+        '`topic TOPIC`, `cron "SCHEDULE"` or `dead_letter`. `on=set,delete` (kv) and `on=insert,update,delete` '
+        "(docs) choose operations. "
         "`retries=` counts runs after the first; `backoff=`, `backoff_max=` and `timeout=` are seconds; `jitter=` is "
-        "the part of each pause that is drawn at random; for queues `batch=` and `wait=` gather messages. What "
-        "happened is in `event`.",
+        "the part of each pause that is drawn at random; for queues `batch=` and `wait=` gather messages; "
+        "for cron there are `tz=`, `catch_up=`, `late_max=` and `overlap=`. What happened is in `event`.",
         '%%trigger welcome kv user:* on=set\nqueue.send("mails", { to = event.value.mail })',
     ),
     Magic(
