@@ -160,6 +160,8 @@ BEGIN
     SELECT * INTO event FROM events WHERE app_id = delivery.app_id AND id = delivery.event_id;
     IF event.key IS NOT NULL THEN -- changes of one entry or document are taken one after the other
         lock := format('%s/%s/%s/%s', delivery.app_id, delivery.trigger, event.name, encode(sha256(event.key), 'hex'));
+    ELSIF event.kind = 'cron' AND delivery.options ->> 'overlap' = 'queue' THEN
+        lock := format('%s/%s', delivery.app_id, delivery.trigger);
     END IF;
     PERFORM procrastinate_defer_jobs_v1(ARRAY[ROW('triggers', 'picloud.deliver', 0, lock, NULL,
         jsonb_build_object('app_id', delivery.app_id, 'event_id', delivery.event_id, 'trigger', delivery.trigger),

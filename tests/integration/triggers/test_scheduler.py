@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -398,3 +399,26 @@ def test_a_worker_runs_a_schedule(platform: Platform, database_url: str, tmp_pat
     assert all(value["tick"]["scheduled_for"].endswith("+09:00") for value in values)
     scheduled = {tick.first.timestamp() for tick in ticks(platform) if tick.outcome == "ran"}
     assert {value["tick"]["scheduled_at"] for value in values} <= scheduled
+
+
+def test_a_worker_runs_queued_ticks_one_after_the_other(platform: Platform, database_url: str, tmp_path: Path) -> None:
+    """Each run takes longer than the pause between two ticks."""
+    source = """
+        local start = time.now()
+        repeat
+            for _ = 1, 1e5 do end -- there is a limit to calls
+        until time.now() - start > 1.2
+        kv.set("run:" .. event.tick.scheduled_at, { start, time.now() })
+    """
+    trigger = replace(MINUTELY, source="* * * * * *", overlap=Overlap.QUEUE)
+    platform.publisher.publish(
+        "shop", Manifest((replace(SCRIPT, source=source),), triggers=(trigger,)), author="test", create=True
+    )
+    runs = "SELECT convert_from(key, 'UTF8'), value FROM kv_entries WHERE key LIKE 'run:%' ORDER BY key"
+    with worker(tmp_path / "log", DATABASE_URL=database_url):
+        wait_until(lambda: len(fetch(platform, runs)) >= 3)
+    found = fetch(platform, runs)
+    times = [json.loads(value) for _, value in found]
+    assert all(end <= start for (_, end), (start, _) in pairwise(times))
+    scheduled = [int(key.removeprefix("run:")) for key, _ in found]
+    assert scheduled == list(range(scheduled[0], scheduled[0] + len(scheduled)))
