@@ -30,7 +30,15 @@ from picloud.errors import InvalidInput
 from picloud.model.app import APP_NAME
 from picloud.model.documents import parse_path
 from picloud.model.script import SOURCE_MAX_BYTES
-from picloud.model.trigger import BACKOFF_MAX_S, BATCH_MAX, RETRIES_MAX, TIMEOUT_MAX_S, WAIT_MAX_S, TriggerKind
+from picloud.model.trigger import (
+    BACKOFF_MAX_S,
+    BATCH_MAX,
+    LATE_MAX_S,
+    RETRIES_MAX,
+    TIMEOUT_MAX_S,
+    WAIT_MAX_S,
+    TriggerKind,
+)
 from picloud.publishing.publisher import MESSAGE_MAX
 from picloud.sdk.docs import DOCUMENT_MAX_BYTES, ID_MAX_BYTES
 from picloud.sdk.kv import KEY_MAX_BYTES, VALUE_MAX_BYTES
@@ -268,6 +276,10 @@ class OptionsLine(Line):
     timeout_s: Annotated[float, Field(gt=0, le=TIMEOUT_MAX_S)] | None
     batch: Annotated[int, Field(ge=1, le=BATCH_MAX)]
     wait_s: Annotated[float, Field(ge=0, le=WAIT_MAX_S)]
+    tz: Text | None = None
+    catch_up: Literal["none", "last", "all"] | None = None
+    late_max_s: Annotated[float, Field(ge=0, le=LATE_MAX_S)] | None = None
+    overlap: Literal["skip", "queue", "allow"] | None = None
 
 
 class _EventParts(Row):
@@ -384,7 +396,7 @@ def _with_options(row: type[Row], values: tuple[Any, ...]) -> Iterator[Any]:
 
 def _json_text(value: Any) -> Any:
     if isinstance(value, OptionsLine):
-        return json.dumps(value.model_dump())
+        return json.dumps(value.model_dump(exclude_unset=True))
     return json.dumps(value) if isinstance(value, list | dict) else value
 
 
@@ -407,6 +419,8 @@ LEFT_OUT: Final[Mapping[str, str]] = {
     "routes": "the line `live` has them, as a manifest",
     "triggers": "the line `live` has them, as a manifest",
     "script_imports": "what the scripts say",
+    "schedules": "they begin where the app goes live",
+    "ticks": "what became of schedules in this database",
     "document_keys": "made of documents and indexes",
 }
 """The other tables of apps, and why."""

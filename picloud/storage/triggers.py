@@ -84,13 +84,13 @@ def trigger_from_json(stored: Mapping[str, Any]) -> Trigger:
 
 
 def _check_types(stored: Mapping[str, Any], options: Mapping[str, Any]) -> None:
-    texts = (stored["name"], stored["source"], stored["script"], *stored["on"])
+    schedule = [options[name] for name in ("tz", "catch_up", "overlap") if name in options]
+    texts = (stored["name"], stored["source"], stored["script"], *stored["on"], *schedule)
     if not all(isinstance(text, str) for text in texts):
         raise ValueError("a trigger's names are texts")
     for name, value in options.items():
-        if isinstance(value, bool) or not isinstance(
-            value, int if name in ("retries", "batch") else int | float | None
-        ):
+        kind = int if name in ("retries", "batch") else int | float | None
+        if name not in ("tz", "catch_up", "overlap") and (isinstance(value, bool) or not isinstance(value, kind)):
             raise ValueError(f"{name} is not a number")
 
 

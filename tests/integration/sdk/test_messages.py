@@ -146,9 +146,10 @@ def bury(platform: Platform, app: str, number: int = 1, minute: int = 0, payload
     identity = uuid4()
     with platform.database.connection() as connection:
         connection.execute(
-            "INSERT INTO dead_letters (app_id, id, event_id, kind, name, is_json, payload, trigger, script, options, code, "
-            "message, attempts, failures, depth, sent_at, failed_at) SELECT id, %s, gen_random_uuid(), 'queue', %s, true, "
-            "%s, 'mails', 'mailer', '{}', 'script_runtime_error', 'no luck', 3, '[]', 0, "
+            "INSERT INTO dead_letters (app_id, id, event_id, kind, name, is_json, payload, trigger, script, options, "
+            "code, message, attempts, failures, depth, sent_at, failed_at) "
+            "SELECT id, %s, gen_random_uuid(), 'queue', %s, true, %s, 'mails', 'mailer', '{}', "
+            "'script_runtime_error', 'no luck', 3, '[]', 0, "
             "'2026-01-01T00:00:00.5Z', '2026-01-01T00:00:00.123457Z'::timestamptz + %s * interval '1 minute' "
             "FROM apps WHERE name = %s",
             [identity, f"q{number}", payload, minute, app],
