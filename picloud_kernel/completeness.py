@@ -7,7 +7,15 @@ from typing import Any
 
 from picloud.errors import InvalidInput
 from picloud.lua.compiler import syntax_error
-from picloud.publishing.cells import AnnotatedCell, EndpointCell, ModuleCell, ScratchCell, TestCell, parse_cell
+from picloud.publishing.cells import (
+    AnnotatedCell,
+    EndpointCell,
+    ModuleCell,
+    ScratchCell,
+    TestCell,
+    TriggerCell,
+    parse_cell,
+)
 
 INDENT = "  "
 
@@ -36,7 +44,7 @@ def is_complete(code: str) -> dict[str, Any]:
             return _reply(_status(source, f"return {source}"), source)
         case AnnotatedCell(source=source):
             return _reply(_cell_status(source, code), source)
-        case ModuleCell(script) | EndpointCell(script):
+        case ModuleCell(script) | EndpointCell(script) | TriggerCell(script):
             return _reply(_cell_status(script.source, code), script.source)
         case TestCell(test):
             return _reply(_cell_status(test.source, code), test.source)

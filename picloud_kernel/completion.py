@@ -10,6 +10,7 @@ from picloud.errors import PicloudError
 from picloud.lua.names import KEYWORDS
 from picloud.model.route import METHODS
 from picloud.model.script import ScriptKind
+from picloud.model.trigger import TriggerKind
 from picloud.publishing.magics import MAGICS
 from picloud_kernel.lua_names import EXPECTATIONS, Name
 from picloud_kernel.scope import EXPECT_AT_END, REQUIRE_AT_END, Scope
@@ -79,6 +80,8 @@ class Completion:
             ("%call", 0): lambda: _words(*METHODS),
             ("%call", 1): lambda: _paths(scope, given[0].upper()),
             ("%%endpoint", 1): lambda: _words(*METHODS),
+            ("%%trigger", 1): lambda: _words(*TriggerKind),
+            ("%reset", 0): lambda: _words("--drafts"),
         }
         if (magic, position) in arguments:
             return arguments[magic, position]()

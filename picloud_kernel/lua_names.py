@@ -171,6 +171,17 @@ ENDPOINT: Final[Mapping[str, Name]] = {
     "response": Name("table", "response", "Makes answers of other kinds than a returned table or text is."),
 }
 
+CELL: Final = _names("""
+clear_output([wait]): Take away what the cell has shown; with `true` only when the next thing is shown.
+display(value): Show a value at once; return a handle whose `update(value)` shows another in its place.
+""")
+
+TRIGGER: Final[Mapping[str, Name]] = {
+    "event": Name(
+        "table", "event", "What happened: kind, id, attempt, sent_at, what the kind adds, and `event:retry()`."
+    ),
+}
+
 TEST: Final = _names("""
 assert(value, [message]): Fail the test when the value is false or nil.
 call(method, path, [options]): Send a request, with `{ json =, body =, headers = }`; return status, headers, body, json.

@@ -14,7 +14,7 @@ from picloud.model.script import Script, ScriptKind
 from picloud.sdk import NAMESPACES
 from picloud.sdk.spec import Function
 from picloud.syntax.outline import Definition, function_at, outline, required_modules
-from picloud_kernel.lua_names import BASE, ENDPOINT, LIBRARIES, REQUEST, RESPONSE, TEST, Name
+from picloud_kernel.lua_names import BASE, CELL, ENDPOINT, LIBRARIES, REQUEST, RESPONSE, TEST, TRIGGER, Name
 
 EXPECT_AT_END = re.compile(r"\bexpect[ \t]*\([^\n]*\)[ \t]*:(\w*)\Z")
 """The beginning of an expectation's name in a test."""
@@ -161,7 +161,8 @@ class Scope:
 
     @cached_property
     def _phase(self) -> Mapping[str, Name]:
-        return {"%%endpoint": ENDPOINT, "%%test": TEST}.get(self.magic, {})
+        phases = {"": CELL, "%%endpoint": ENDPOINT, "%%trigger": TRIGGER, "%%test": TEST}
+        return phases.get(self.magic, {})
 
     def _known_members(self, name: str) -> Mapping[str, Name]:
         if self.magic == "%%endpoint" and name in ENDPOINT:

@@ -6,7 +6,7 @@ import json
 import re
 import uuid
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from picloud.engine.coverage import Coverage, CoveringExecutor
@@ -15,7 +15,7 @@ from picloud.engine.executor import Executor, Observe
 from picloud.engine.router import Router
 from picloud.engine.testing import TestResult, call_endpoint, run_test
 from picloud.engine.validator import check_script
-from picloud.errors import InvalidInput, NotFound, RunInterrupted, ScriptSyntaxError
+from picloud.errors import InvalidInput, MemoryLimitExceeded, NotFound, RunInterrupted, ScriptSyntaxError
 from picloud.lua.compiler import syntax_error
 from picloud.lua.state import HostCalls, LuaState, Scalar
 from picloud.model.app import App, check_app_name, unpublished
@@ -30,7 +30,7 @@ from picloud.modules.source import DraftOverlay, Snapshot
 from picloud.syntax.echo import with_echo
 from picloud.syntax.session_locals import SessionCell, with_session_locals
 
-__all__ = ["Echo", "Field", "Interactive", "Look", "Screen", "TestResult", "on_terminal"]
+__all__ = ["Echo", "Field", "Interactive", "Look", "Screen", "TestResult"]
 
 _LUA_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -93,7 +93,7 @@ class Screen:
     """Takes away what the cell has shown; True: only when the next thing is shown."""
 
 
-def on_terminal(write: Callable[[str], None]) -> Screen:
+def _on_terminal(write: Callable[[str], None]) -> Screen:
     """Return what writes values one after the other, as text; nothing is taken back."""
 
     def display(echo: Echo, _id: str) -> None:
@@ -115,7 +115,7 @@ class Interactive:
         self._executor = executor
         self._write = write
         self._observe = observe
-        self._screen = screen or on_terminal(write)
+        self._screen = screen or _on_terminal(write)
         self._state: LuaState | None = None
         self._constants: set[str] = set()
         self._origins: dict[str, _Definition] = {}
@@ -206,8 +206,7 @@ class Interactive:
                 values.append(_echo(kind, shown))
             return ()
 
-        text = _echoed(source, name)
-        self._run(b"cell", name, self._keep_locals(text, name), {b"echo": echo})
+        self._run(b"cell", name, self._kept(_echoed(source, name), name), {b"echo": echo})
         return tuple(values)
 
     def look(self, *path: str) -> Look | None:
@@ -246,21 +245,24 @@ class Interactive:
         text = _echoed(source, name)
         first = 1 if text == source else 2  # the echo returns a nil before the values
         head = f"local {', '.join(values)} = ... " if values else ""
-        chunk = head + self._keep_locals(text, name)
-        self._run(b"evaluate", name, chunk, {b"result": result}, given, len(values), first)
+        cell = self._kept(text, name)
+        self._run(
+            b"evaluate", name, replace(cell, source=head + cell.source), {b"result": result}, given, len(values), first
+        )
         return tuple(results)
 
-    def _keep_locals(self, text: str, name: str) -> str:
-        """Return the chunk that runs a cell's text: what it declares as local at its top level stays."""
+    def _kept(self, text: str, name: str) -> SessionCell:
+        """Return what runs a cell's text: what it declares as local at its top level stays."""
+        as_written = SessionCell(text, {}, frozenset())
         if not _is_lua(text):
-            return text
+            return as_written
         cell = with_session_locals(text)
         if not _is_lua(cell.source):  # the two parsers disagree: then the locals end with the cell
-            return text
+            return as_written
         self._check_constants(text, cell, name)
         self._constants -= cell.declared.keys()
         self._constants |= {variable for variable, is_constant in cell.declared.items() if is_constant}
-        return cell.source
+        return cell
 
     def _check_constants(self, text: str, cell: SessionCell, name: str) -> None:
         """Refuse what Lua would refuse had the constants of earlier cells been declared in this one."""
@@ -270,14 +272,22 @@ class Interactive:
                 line = min(found[0], text.count("\n") + 1)  # of a function that ends the cell, Lua tells the line after
                 raise ScriptSyntaxError(f"{name}:{line}: {found[1]}", script=name)
 
-    def _run(self, operation: bytes, name: str, text: str, calls: HostCalls, *arguments: Scalar) -> None:
+    def _run(self, operation: bytes, name: str, cell: SessionCell, calls: HostCalls, *arguments: Scalar) -> None:
         if self._state is None:
             self._state = self._executor.new_state()
         app, scripts, _routes = self._view()
-        self._executor.cell(
-            self._state, app, operation, name, text, scripts, {**self._screen_calls(), **calls}, *arguments,
-            write=self._write, observe=self._observe,
-        )  # fmt: skip
+        calls = {**self._screen_calls(), **calls}
+        declared = " ".join(cell.declared)
+        try:
+            self._executor.cell(
+                self._state, app, operation, name, cell.source, scripts, calls, declared, *arguments,
+                write=self._write, observe=self._observe,
+            )  # fmt: skip
+        except MemoryLimitExceeded as error:
+            if declared:
+                self._constants -= cell.declared.keys()
+                error.args = (f"{error.message} The variables it declared are forgotten: {', '.join(cell.declared)}.",)
+            raise
 
     def _screen_calls(self) -> HostCalls:
         shown_max = self._executor.limits.run.response_bytes

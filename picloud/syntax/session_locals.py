@@ -56,9 +56,7 @@ def with_session_locals(source: str) -> SessionCell:
     if root.has_error or any(node.type == "identifier" and node.text == b"_ENV" for node in nodes):
         return SessionCell(source, {}, assigned)
     declarations = _for_session([found for node in root.children if (found := _declaration(node)) is not None])
-    spare = "_"
-    while spare in source:
-        spare += "_"
+    spare = "_" * (1 + max(map(len, re.findall("_+", source)), default=0))
     raw = source.encode()
     edits = [edit for declaration in declarations for edit in _edits(declaration, spare.encode())]
     for start, end, words in sorted(edits, reverse=True):

@@ -43,7 +43,8 @@ def attempts() -> Iterator[Attempt]:
         is_leak = name.startswith("leak_")  # no attack in a scratch cell, whose globals stay, by design
         if not is_leak and "request" not in attack.source and "response" not in attack.source:
             codes = ("ok",) if name in HARMLESS else attack.codes
-            yield Attempt(f"cell {name}", (attack.source,), codes, "return 6 * 7", "42")
+            cells = ("%reset", attack.source)  # or the locals of all attacks would share the memory of one session
+            yield Attempt(f"cell {name}", cells, codes, "return 6 * 7", "42")
 
 
 @pytest.fixture

@@ -277,10 +277,11 @@ pubsub = {}
 ---@return string #the message's id
 function pubsub.publish(topic, message) end
 
---- Messages whose triggers failed as often as they may.
+--- Events whose triggers failed as often as they may, until somebody decides over them.
 ---
---- A dead letter has `id`, `kind` (`queue` or `topic`), `name`, `message`, `script` (which failed), `code` and `error`
---- (how), `attempts`, and `sent_at` and `failed_at` in seconds since 1970.
+--- A dead letter has `id`, `kind` (as triggers have it), `name` (of the queue, topic or collection), `message` (what the
+--- script got: message, value or document), `script` (which failed), `code` and `error` (how), `attempts`, and `sent_at`
+--- and `failed_at` in seconds since 1970.
 dead_letters = {}
 
 ---@class DeadLettersListOptions
@@ -298,12 +299,12 @@ function dead_letters.list(options) end
 ---@return table? #the dead letter, or nil when there is none
 function dead_letters.get(id) end
 
---- Send a dead letter again, to be delivered at once, and take it off the list.
+--- Let the trigger that failed take it again, at once, and take it off the list.
 ---@param id string of the dead letter
 ---@return boolean #whether there was such a dead letter
 function dead_letters.redrive(id) end
 
---- Delete a dead letter for good.
+--- Decide to leave it, and take it off the list.
 ---@param id string of the dead letter
 ---@return boolean #whether there was such a dead letter
 function dead_letters.discard(id) end

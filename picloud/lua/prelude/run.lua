@@ -644,13 +644,26 @@ local function compile_cell(name, source)
   return chunk
 end
 
+local function names_in(text)
+  local names = {}
+  for name in gmatch(text, "%S+") do names[#names + 1] = name end
+  return names
+end
+
+-- A cell that ran out of memory loses the variables it declared: those of other cells would have no room to run.
+local function forgetting(declared, ...)
+  local _, code = ...
+  if code == "memory" and session then for i = 1, #declared do session[declared[i]] = nil end end
+  return ...
+end
+
 local function cell(name, source)
   return echo(compile_cell(name, source)())
 end
 
-function operations.cell(seed, is_repeatable, ...)
+function operations.cell(seed, is_repeatable, name, source, declared)
   begin(seed, is_repeatable)
-  return protect(cell, ...)
+  return forgetting(names_in(declared), protect(cell, name, source))
 end
 
 -- What completion and help see of a session: nothing of it is run, no metamethod either -------------------------
@@ -731,9 +744,9 @@ local function evaluate(name, source, arguments, n, first)
   return results(first, compile_cell(name, source)(unpack(values, 1, n)))
 end
 
-function operations.evaluate(seed, is_repeatable, ...)
+function operations.evaluate(seed, is_repeatable, name, source, declared, ...)
   begin(seed, is_repeatable)
-  return protect(evaluate, ...)
+  return forgetting(names_in(declared), protect(evaluate, name, source, ...))
 end
 
 function operations.stopped()

@@ -18,7 +18,7 @@ from picloud.platform import Platform, open_platform
 from picloud.settings import Settings
 from picloud_kernel import inspection
 from picloud_kernel.completion import MATCHES_MAX, Completion
-from picloud_kernel.lua_names import BASE, EXPECTATIONS, LIBRARIES, REQUEST, RESPONSE
+from picloud_kernel.lua_names import BASE, CELL, EXPECTATIONS, LIBRARIES, REQUEST, RESPONSE
 from picloud_kernel.scope import SDK, Scope
 from picloud_kernel.session import Session
 
@@ -181,7 +181,7 @@ def names_in(cells: Cells, table: str) -> set[str]:
 def test_the_names_of_the_library_are_exactly_those_there_are(platform: Platform) -> None:
     cells = Cells(platform)
     libraries = {*LIBRARIES, *filter(None, SDK)}
-    assert names_in(cells, "_G") == {*BASE, *libraries, *SDK[""]}
+    assert names_in(cells, "_G") == {*BASE, *CELL, *libraries, *SDK[""]}
     for library, names in LIBRARIES.items():
         assert names_in(cells, library) == set(names)
 

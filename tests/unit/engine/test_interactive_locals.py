@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from picloud.engine.dispatcher import Published
 from picloud.engine.executor import Executor
 from picloud.engine.interactive import Interactive
-from picloud.errors import NotFound, ScriptRuntimeError, ScriptSyntaxError
+from picloud.errors import MemoryLimitExceeded, NotFound, ScriptRuntimeError, ScriptSyntaxError
 from picloud.model.script import Script, ScriptKind
 from picloud.platform import limits_of
 from picloud.settings import Settings
@@ -102,6 +102,15 @@ def test_an_error_half_way_keeps_what_was_assigned_before() -> None:
         session.run("local before = 1\nerror('stop')\nlocal behind = 2", name="cell")
     assert failed.value.line == 2
     assert [echo.text for echo in session.run("return before, behind == nil")] == ["1", "true"]
+
+
+def test_a_cell_that_runs_out_of_memory_loses_what_it_declared_and_no_more() -> None:
+    session, _ = start()
+    session.run("local kept = 7")
+    with pytest.raises(MemoryLimitExceeded, match="forgotten: hoard, never"):
+        session.run("local hoard <const> = {} while true do hoard[#hoard + 1] = { 1 } end local never")
+    assert [echo.text for echo in session.run("return kept, hoard == nil")] == ["7", "true"]
+    session.run("hoard = 1")
 
 
 def test_a_local_with_a_name_of_the_sdk_is_the_cells_own_affair() -> None:

@@ -36,7 +36,7 @@ def run(
         return (False,)
 
     return state.call(
-        b"cell", "cell", source,
+        b"cell", "cell", source, "",
         label="cell", version=b"", limits=replace(LIMITS.run, calls=calls_max, **limits),
         operations={b"echo": lambda *_values: (), b"print": lambda _text: (False,)},
         sdk=lambda _operation, arguments: log(*arguments),
