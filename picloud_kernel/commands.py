@@ -68,6 +68,8 @@ class Commands:
                 return help_text()
             case "%scripts":
                 return self._scripts()
+            case "%triggers":
+                return self._triggers()
             case "%routes":
                 return self._routes()
         raise AssertionError(name)
@@ -183,6 +185,14 @@ class Commands:
             {(route.method, route.pattern): f"{route.script}, {route.auth}" for route in draft.routes},
         )
         return columns(rows) if rows else "No routes yet: begin a cell with '%%endpoint NAME METHOD PATH'."
+
+    def _triggers(self) -> str:
+        live, draft = self._live(), self._session.app.manifest()
+        rows = states(
+            {(trigger.name, trigger.describe()): trigger.retry.schedule() for trigger in live.triggers},
+            {(trigger.name, trigger.describe()): trigger.retry.schedule() for trigger in draft.triggers},
+        )
+        return columns(rows) if rows else "No triggers yet: begin a cell with '%%trigger NAME KIND SOURCE'."
 
 
 def _kind(script: Script) -> str:

@@ -177,9 +177,7 @@ display(value): Show a value at once; return a handle whose `update(value)` show
 """)
 
 TRIGGER: Final[Mapping[str, Name]] = {
-    "event": Name(
-        "table", "event", "What happened: kind, id, attempt, sent_at, what the kind adds, and `event:retry()`."
-    ),
+    "event": Name("table", "event", "What happened: kind, id, attempt and what the kind adds; `event:retry()`."),
 }
 
 TEST: Final = _names("""

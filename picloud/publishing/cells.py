@@ -162,7 +162,7 @@ class Reset:
 
 @dataclass(frozen=True, slots=True)
 class Show:
-    """A line magic without arguments: `%plan`, `%scripts`, `%routes` or `%help`."""
+    """A line magic without arguments: `%plan`, `%scripts`, `%routes`, `%triggers` or `%help`."""
 
     name: str
     """With its percent sign."""

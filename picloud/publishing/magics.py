@@ -168,6 +168,13 @@ MAGICS = (
         "%routes",
     ),
     Magic(
+        "%triggers",
+        "",
+        "List the app's triggers: drafts and live.",
+        "Says for each what it takes and whether it is live.",
+        "%triggers",
+    ),
+    Magic(
         "%graph",
         "[NAME]",
         "Draw who requires whom, or all that reaches the script NAME.",
