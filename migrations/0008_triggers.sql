@@ -109,6 +109,8 @@ CREATE TRIGGER keep_event BEFORE INSERT ON events FOR EACH ROW EXECUTE FUNCTION 
 CREATE FUNCTION picloud_fan_out(event events) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     depth_max CONSTANT integer := 16;
+    -- The dead letter that tells of the limit may be told of.
+    is_too_deep CONSTANT boolean := event.depth > depth_max + 2 * (event.kind = 'dead_letter')::integer;
     taker record;
 BEGIN
     FOR taker IN
@@ -125,7 +127,7 @@ BEGIN
             END
         ORDER BY t.name
     LOOP
-        IF event.depth > depth_max + 2 * (event.kind = 'dead_letter')::integer THEN -- one may tell of the limit
+        IF is_too_deep THEN
             INSERT INTO dead_letters (app_id, event_id, kind, name, operation, key, is_json, payload, before, version, sent_at,
                 depth, trigger, script, options, code, message, attempts, failures, failed_at)
             VALUES (event.app_id, event.id, event.kind, event.name, event.operation, event.key, event.is_json, event.payload,
@@ -138,6 +140,9 @@ BEGIN
                 event.due_at + make_interval(secs => taker.wait_s));
         END IF;
     END LOOP;
+    IF FOUND AND is_too_deep THEN
+        DELETE FROM events AS e WHERE e.app_id = event.app_id AND e.id = event.id; -- a message would be handed out again
+    END IF;
 END
 $$;
 COMMENT ON FUNCTION picloud_fan_out IS 'Make the deliveries of an event to the triggers there are now.';

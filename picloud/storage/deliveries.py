@@ -107,11 +107,11 @@ class DeliveryRepository:
                 entry = {"at": failure.at.isoformat(), "code": failure.code, "message": failure.message}
                 values = {
                     **_values([key], job_id),
-                    "failure": Jsonb([entry | dict(failure.details)]),
+                    "failure": Jsonb([_storable(entry | dict(failure.details))]),
                     "retry_at": failure.retry_at,
                     "failed_at": failure.at,
                     "code": failure.code,
-                    "message": failure.message,
+                    "message": _storable(failure.message),
                     "in_batch": in_batch,
                 }
                 connection.execute(_SQL["count_failure"], values)
@@ -123,6 +123,17 @@ class DeliveryRepository:
         """Delete events whose last deliveries ended at one moment, return how many."""
         with self._database.connection() as connection:
             return connection.execute(_SQL["delete_settled"]).rowcount
+
+
+def _storable(value: Any) -> Any:
+    """Return what scripts failed with as the database can keep it: it has no NUL in text."""
+    if isinstance(value, str):
+        return value.replace("\0", "\N{REPLACEMENT CHARACTER}")
+    if isinstance(value, Mapping):
+        return {key: _storable(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_storable(item) for item in value]
+    return value
 
 
 def _values(keys: Sequence[Key], job_id: int) -> dict[str, Any]:

@@ -335,6 +335,29 @@ def test_retries_wait_longer_each_time_and_end_in_a_dead_letter(lua: Lua, world:
     assert world.count("events") == world.count("procrastinate_jobs") == 0
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "error('a\\0b\\255')",
+        "log.info('a\\0b\\255', { x = 'a\\0b' }) print('a\\0b\\255') error({ message = '\\0' })",
+        "error(('\\0'):rep(100000))",
+        "_G['f\\0\\255'] = function() error('no') end _G['f\\0\\255']()",
+        "local t = setmetatable({}, { __tostring = error }) error(t)",
+        "for i = 1, 1000 do log.info(('\\u{10ffff}'):rep(100)) end error(nil)",
+        "local function f() return f() + 1 end f()",
+        "require('nobody')",
+        "queue.send('\\0', 1)",
+    ],
+)
+def test_whatever_a_script_fails_with_is_kept(lua: Lua, world: World, statement: str) -> None:
+    world.publish(f"%%trigger x kv user:* retries=1\n{statement}")
+    lua("kv.set('user:1', 1)")
+    world.finish()
+    [(attempts, failures)] = world.rows("SELECT attempts, failures FROM dead_letters")
+    assert (attempts, len(failures)) == (2, 2)
+    assert lua("return #dead_letters.list()") == 1
+
+
 def test_a_run_that_succeeds_after_failures_leaves_nothing(lua: Lua, world: World) -> None:
     world.publish(f"%%trigger x kv user:* retries=3\n{SEE} if event.attempt < 3 then error('no') end")
     lua("kv.set('user:1', 1)")
@@ -526,7 +549,9 @@ def test_a_script_that_triggers_itself_ends_in_a_dead_letter(lua: Lua, world: Wo
     ]
     [event] = world.seen()
     assert event["dead_letter"]["code"] == "recursion_limit"
-    world.finish()
+    assert world.count("events") == 0
+    world.publish(cell)
+    assert (world.runnable(), len(world.letters())) == (None, 1)
 
 
 def test_a_dead_letter_trigger_that_redrives_or_repeats_comes_to_an_end(lua: Lua, world: World) -> None:
