@@ -12,6 +12,7 @@ from uuid import UUID
 from procrastinate import App, BaseRetryStrategy, JobContext, PsycopgConnector, RetryDecision
 from procrastinate.jobs import Job
 
+from picloud.errors import PicloudError
 from picloud.storage.database import Database
 from picloud.storage.deliveries import DeliveryRepository, Key
 from picloud.storage.housekeeping import delete_expired_tokens, delete_old_ticks
@@ -49,6 +50,11 @@ class _ComeAgain(BaseRetryStrategy):
         """Return when to try again."""
         if isinstance(exception, _Again):
             return RetryDecision(retry_at=exception.at)
+        _log.warning(
+            "Job %s %s could not be done now and comes again: %s", job.id, job.task_kwargs, exception,
+            exc_info=None if isinstance(exception, PicloudError) else exception,
+            extra={"action": "job_again", "job": job.id},
+        )  # fmt: skip
         pause_s = min(FAULT_PAUSE_MAX_S, FAULT_PAUSE_S * 2.0 ** min(job.attempts, 16))
         return RetryDecision(retry_at=datetime.now(UTC) + timedelta(seconds=pause_s))
 
