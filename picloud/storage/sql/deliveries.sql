@@ -1,8 +1,10 @@
 -- name: own
+-- Waits for another job that is just taking it: if that one dies, nobody else would.
 SELECT (d.options ->> 'batch')::integer, d.due_at, d.due_at <= now()
 FROM deliveries AS d
 WHERE d.app_id = %(app_id)s AND d.event_id = %(event_id)s AND d.trigger = %(trigger)s
     AND (d.taken_by IS NULL OR d.taken_by = %(job_id)s)
+FOR UPDATE
 
 -- name: take
 -- The job's own delivery comes with others of its trigger: those it had before it was interrupted, or those that wait.

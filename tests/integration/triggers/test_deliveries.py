@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from uuid import UUID, uuid4
 
@@ -26,6 +27,7 @@ from picloud.model.script import Script, ScriptKind
 from picloud.model.trigger import Trigger, TriggerKind
 from picloud.storage.deliveries import DeliveryRepository, Key
 from picloud.storage.kv import delete_expired
+from picloud.testing.processes import wait_until
 from tests.integration.sdk.conftest import Lua
 from tests.integration.triggers.conftest import SEE, World
 
@@ -304,6 +306,20 @@ def test_what_is_asked_for_last_counts(lua: Lua, world: World) -> None:
     lua("queue.send_many('mails', { 1, 2 })")
     world.work()
     assert [payload for (payload,) in world.rows("SELECT payload FROM dead_letters")] == [b"1"]
+
+
+def test_a_job_waits_for_another_that_is_taking_its_delivery_and_may_die(lua: Lua, world: World) -> None:
+    world.publish("%%trigger q queue mails batch=5\n" + SEE)
+    lua("queue.send('mails', 1)")
+    blocked = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    with ThreadPoolExecutor(1) as pool, world.platform.database.connection() as other:
+        with other.transaction(force_rollback=True):
+            other.execute("UPDATE deliveries SET taken_by = 0")
+            working = pool.submit(world.work)
+            wait_until(lambda: working.done() or world.rows(blocked))
+            assert not working.done()
+        assert working.result(30) == 1
+    assert len(world.seen()) == 1
 
 
 # failures --------------------------------------------------------------------------------------------------------
