@@ -312,7 +312,7 @@ def test_an_endpoint_with_routes_does_not_become_a_module(published: Platform, p
     editor = panel.scripts.editor
     panel.scripts.list.value = "hello"
     editor.kind.value = MODULE
-    assert "routes lead to it: GET /hello" in said(editor.notice)
+    assert "routes or triggers lead to it: GET /hello" in said(editor.notice)
     assert not editor.notice.offers_reload
     assert editor.kind.value == ENDPOINT
     assert live(published) == MANIFEST

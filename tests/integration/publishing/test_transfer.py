@@ -63,6 +63,12 @@ def session(platform: Platform, app: str = "shop") -> Interactive:
     return platform.interactive(app, lambda _text: None)
 
 
+OPTIONS = (
+    '{"retry": {"retries": 1, "backoff_s": 5.0, "backoff_max_s": 60.0, "jitter": 0.1}, '
+    '"timeout_s": null, "batch": 1, "wait_s": 0.0}'
+)
+
+
 def make_shop(platform: Platform) -> None:
     publish = platform.publisher.publish
     publish("shop", Manifest((GREET,), (), (CHECK,)), author="a", message="first\nline", create=True)
@@ -70,9 +76,19 @@ def make_shop(platform: Platform) -> None:
     session(platform).run(SEED)
     with platform.database.connection() as connection:
         connection.execute(
-            "INSERT INTO dead_letters (app_id, id, kind, name, is_json, payload, script, code, message, attempts, "
-            "sent_at, failed_at) SELECT id, gen_random_uuid(), 'queue', 'mails', false, '\\xff00', 'hello', 'c', 'm', "
-            "3, now(), now() FROM apps"
+            "INSERT INTO dead_letters (app_id, id, event_id, kind, name, is_json, payload, depth, trigger, script, "
+            "options, code, message, attempts, failures, sent_at, failed_at) "
+            "SELECT id, gen_random_uuid(), gen_random_uuid(), 'queue', 'mails', false, '\\xff00', 0, 'mails', 'hello', %s, 'c', 'm', 3, '[]', now(), now() FROM apps",
+            [OPTIONS],
+        )
+        connection.execute(
+            "INSERT INTO events (app_id, id, kind, name, operation, key, is_json, payload, version, is_redriven, "
+            "sent_at, due_at) SELECT id, gen_random_uuid(), 'kv', '', 'set', 'a', true, '1', 7, true, now(), now() FROM apps"
+        )
+        connection.execute(
+            "INSERT INTO deliveries (app_id, event_id, trigger, script, options, due_at, attempts, failures) "
+            "SELECT app_id, id, 'watch', 'hello', %s, due_at, 1, '[{\"code\": \"c\"}]' FROM events WHERE kind = 'kv'",
+            [OPTIONS],
         )
 
 
@@ -408,11 +424,11 @@ WRONG: dict[str, tuple[str, Callable[[dict[str, Any]], object], str]] = {
     "body not closed": ("documents", put("body", '{"a":' + "[" * 101 + '"' + '\\"' * 500_000), "Unterminated"),
     "index path": ("document_indexes", put("path", "a\\"), r"line \d+: .*backslash"),
     "queue name": ("events", put("name", "a b"), "name"),
-    "kind": ("events", put("kind", "cron"), "kind"),
+    "kind": ("events", put("kind", "mail"), "kind"),
     "uuid": ("events", put("id", "1"), "id"),
     "payload": ("events", put("payload", "x" * 2**19), "payload"),
     "payload not JSON": ("events", put("payload", '{"a'), "events"),
-    "attempts": ("dead_letters", put("attempts", 0), "attempts"),
+    "attempts": ("dead_letters", put("attempts", -1), "attempts"),
     "code NUL": ("dead_letters", put("code", "\0"), "NUL"),
     "live without text": ("live", put("scripts", []), "there is no script"),
     "live method": ("live", lambda r: r["routes"][0].update(method="BREW"), "unknown method"),

@@ -56,8 +56,8 @@ def test_a_line_says_which_events_run_the_cell(line: str, trigger: Trigger) -> N
     ("line", "message"),
     [
         (
-            "x cron * * * * *",
-            "'cron' is no kind of trigger; use one of kv, docs, queue, topic, dead_letter.",
+            "x corn a",
+            "'corn' is no kind of trigger; use one of kv, docs, cron, queue, topic, dead_letter.",
         ),
         ("x KV a", "'KV' is no kind of trigger"),
         ("x kv", "trigger x: say a pattern of keys, as in 'user:*' after 'kv'."),
@@ -77,7 +77,10 @@ def test_a_line_says_which_events_run_the_cell(line: str, trigger: Trigger) -> N
         ("x kv a on=", "on= is not valid; use some of set,delete."),
         ("x docs a on=set,update", "on=update,set is not valid; use some of insert,update,delete."),
         ("x queue a on=set", "on= is for kv and docs; leave it out."),
-        ("x queue a color=red", "there is no option 'color'; use some of on, retries, batch, backoff"),
+        (
+            "x queue a color=red",
+            "there is no option 'color'; use some of on, tz, catch_up, overlap, retries, batch",
+        ),
         ("x queue a retries=1.5", "retries='1.5' is not a whole number."),
         ("x queue a backoff=soon", "backoff='soon' is not a number."),
         ("x queue a retries=-1", "retries must be from 0 to 100."),
