@@ -78,12 +78,14 @@ def make_shop(platform: Platform) -> None:
         connection.execute(
             "INSERT INTO dead_letters (app_id, id, event_id, kind, name, is_json, payload, depth, trigger, script, "
             "options, code, message, attempts, failures, sent_at, failed_at) "
-            "SELECT id, gen_random_uuid(), gen_random_uuid(), 'queue', 'mails', false, '\\xff00', 0, 'mails', 'hello', %s, 'c', 'm', 3, '[]', now(), now() FROM apps",
+            "SELECT id, gen_random_uuid(), gen_random_uuid(), 'queue', "
+            "'mails', false, '\\xff00', 0, 'mails', 'hello', %s, 'c', 'm', 3, '[]', now(), now() FROM apps",
             [OPTIONS],
         )
         connection.execute(
             "INSERT INTO events (app_id, id, kind, name, operation, key, is_json, payload, version, is_redriven, "
-            "sent_at, due_at) SELECT id, gen_random_uuid(), 'kv', '', 'set', 'a', true, '1', 7, true, now(), now() FROM apps"
+            "sent_at, due_at) "
+            "SELECT id, gen_random_uuid(), 'kv', '', 'set', 'a', true, '1', 7, true, now(), now() FROM apps"
         )
         connection.execute(
             "INSERT INTO deliveries (app_id, event_id, trigger, script, options, due_at, attempts, failures) "
