@@ -26,7 +26,7 @@ from picloud.model.release import Manifest
 from picloud.model.route import Route
 from picloud.model.script import Script, ScriptKind
 from picloud.platform import Platform, open_platform
-from picloud.publishing.notebook import read_notebooks
+from picloud.publishing.notebook import author, load_notebook
 from picloud.settings import Settings
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
@@ -62,14 +62,22 @@ def main() -> None:
 
 
 def _gate(platform: Platform) -> None:
-    manifests = [read_notebooks([file]).manifest for file in sorted(NOTEBOOKS.glob("*.ipynb"))]
-    changed = [change for manifest in manifests for change in _changes(manifest)]
+    manifests = [_manifest(file) for file in sorted(NOTEBOOKS.glob("*.ipynb"))]
+    sound = [manifest for manifest in manifests if not _is_stopped(platform, manifest)]
+    changed = [change for manifest in sound for change in _changes(manifest)]
     chosen = random.Random(SEED).sample(changed, min(CHANGES, len(changed)))
     passed = [what for what, manifest in chosen if not _is_stopped(platform, manifest)]
     for what in passed:
         print(f"  not stopped: {what}")
     stopped = len(chosen) - len(passed)
     print(f"gate: {stopped} of {len(chosen)} breaking changes stopped, {100 * stopped / len(chosen):.1f} %")
+
+
+def _manifest(file: Path) -> Manifest:
+    """Return what a notebook has defined at its end: of cells that begin alike the last one counts."""
+    notebook = load_notebook(file)
+    last = {"".join(cell["source"]).partition("\n")[0]: cell for cell in notebook["cells"]}
+    return author([(file.name, {**notebook, "cells": list(last.values())})]).manifest
 
 
 def _changes(manifest: Manifest) -> Iterator[tuple[str, Manifest]]:
