@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from picloud.errors import InvalidInput, PicloudError, RunInterrupted
+from picloud.errors import InvalidInput, PicloudError, RunInterrupted, ScriptError
 from picloud.model.http import Response
 from picloud_kernel.display import response_bundle
 from picloud_kernel.session import Session
@@ -124,6 +124,7 @@ def _encoded(value: Any) -> bytes:
 
 def _readable(error: PicloudError) -> PicloudError:
     """Return the error without PiCloud's own frames, and with those of Lua as notes."""
-    for line in getattr(error, "traceback", ()):
-        error.add_note(line)
+    if isinstance(error, ScriptError):
+        for line in error.traceback or (f"{error.script}:{error.line}",):
+            error.add_note(line)
     return error.with_traceback(None)

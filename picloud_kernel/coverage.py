@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from typing import Final
 
 from picloud.engine.coverage import ScriptCoverage
 from picloud_kernel.display import Bundle, columns, text
+from picloud_kernel.markup import escaped, tag
+from picloud_kernel.values import rows_markup
 
 ANNOTATED_LINES_MAX: Final = 5000
 """Lines of a script whose text is shown; the table has the figures of longer ones."""
 
-_PRE: Final = "margin: 0.3em 0 0.6em; padding: 0"
-_LINE: Final = "padding-left: 0.6em; border-left: 4px solid"
-_REACHED: Final = f"{_LINE} var(--md-green-600, green)"
-_MISSING: Final = f"{_LINE} var(--md-red-600, red); background: rgba(244, 67, 54, 0.15)"
-_NEITHER: Final = f"{_LINE} transparent"
 _HEAD: Final = ("script", "kind", "lines", "covered", "missing")
 
 
@@ -29,7 +25,7 @@ def coverage_bundle(scripts: Sequence[ScriptCoverage], *, annotated: bool = Fals
         reached, total = sum(len(s.reached) for s in scripts), sum(len(s.lines) for s in scripts)
         rows.append(("total", "", f"{reached}/{total}", percent(reached, total), ""))
     sources = "".join(map(_annotated, scripts)) if annotated else ""
-    return Bundle({"text/plain": columns(rows), "text/html": _table(rows) + sources})
+    return Bundle({"text/plain": columns(rows), "text/html": tag("div", _table(rows) + sources, "block")})
 
 
 def percent(part: int, whole: int) -> str:
@@ -44,23 +40,20 @@ def _row(script: ScriptCoverage) -> tuple[str, ...]:
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:
-    head, *body = (
-        f"<tr>{''.join(f'<{tag}>{html.escape(cell)}</{tag}>' for cell in row)}</tr>"
-        for row, tag in zip(rows, ("th", *("td" for _ in rows[1:])), strict=True)
-    )
-    return f"<table><thead>{head}</thead><tbody>{''.join(body)}</tbody></table>"
+    titles, *body = rows
+    cells = [list(map(escaped, row)) for row in body]
+    return rows_markup(titles, cells, right=[title in ("lines", "covered") for title in titles])
 
 
 def _annotated(script: ScriptCoverage) -> str:
-    title = html.escape(f"{script.script.kind} {script.script.name}, {percent(len(script.reached), len(script.lines))}")
+    title = escaped(f"{script.script.kind} {script.script.name}, {percent(len(script.reached), len(script.lines))}")
     lines = script.script.source.split("\n")
     if len(lines) > ANNOTATED_LINES_MAX:
-        return f"<div>{title}: too long to show its text here</div>"
+        return tag("div", f"{title}: too long to show its text here")
     width = len(str(len(lines)))
-    marks = dict.fromkeys(script.lines, _MISSING) | dict.fromkeys(script.reached, _REACHED)
+    marks = dict.fromkeys(script.lines, "missed") | dict.fromkeys(script.reached, "reached")
     marked = (
-        f'<span style="{marks.get(number, _NEITHER)}">{number:>{width}}  {html.escape(line)}</span>'
+        tag("span", escaped(f"{number:>{width}}  {line}"), marks.get(number, "passed-by"))
         for number, line in enumerate(lines, 1)
     )
-    joined = "\n".join(marked)
-    return f'<details><summary>{title}</summary><pre style="{_PRE}">{joined}</pre></details>'
+    return tag("details", tag("summary", title) + tag("pre", "\n".join(marked), "pre"))

@@ -80,23 +80,20 @@ def response_bundle(response: Response) -> Bundle:
 
 def changes_bundle(head: str, changes: Sequence[Change]) -> Bundle:
     """Return a text and what changes, entry by entry: as unified diffs, in HTML folded away and coloured."""
-    plain, rich = [head], [f"<pre>{escaped(head)}</pre>"]
+    plain, rich = [head], [tag("pre", escaped(head), "pre")]
     for change in changes:
         more = [f"... {change.left_out} more lines"] if change.left_out else []
         plain.append("\n".join([change.entry, *change.lines, *more]))
         lines = "\n".join(map(_diff_line, (*change.lines, *more)))
         added, removed = (sum(line.startswith(sign) for line in change.lines) for sign in "+-")
-        rich.append(
-            f"<details><summary>{escaped(change.entry)} "
-            f'<span style="opacity: 0.75">+{added} -{removed}</span></summary><pre>{lines}</pre></details>'
-        )
-    return Bundle({"text/plain": "\n\n".join(plain), "text/html": "".join(rich)})
+        summary = tag("summary", f"{escaped(change.entry)} {tag('span', f'+{added} -{removed}', 'quiet')}")
+        rich.append(tag("details", summary + tag("pre", lines, "pre")))
+    return Bundle({"text/plain": "\n\n".join(plain), "text/html": tag("div", "".join(rich), "block")})
 
 
 def _diff_line(line: str) -> str:
-    color = {"+": "green", "-": "red", "@": "blue"}.get(line[:1])
-    shown = escaped(line)
-    return f'<span style="color: var(--md-{color}-700, {color})">{shown}</span>' if color else shown
+    style = {"+": "new", "-": "old", "@": "quiet"}.get(line[:1])
+    return tag("span", escaped(line), style) if style else escaped(line)
 
 
 def columns(rows: Iterable[Sequence[str]], *, indent: str = "") -> str:

@@ -31,6 +31,10 @@ STYLES: Final[Mapping[str, str]] = {
     "right": "text-align: right; vertical-align: top",
     "old": "background: rgba(220, 60, 60, 0.18)",
     "new": "background: rgba(60, 160, 80, 0.2)",
+    "reached": "padding-left: 0.6em; border-left: 4px solid var(--jp-success-color1, #388e3c)",
+    "missed": "padding-left: 0.6em; border-left: 4px solid var(--jp-error-color1, #d32f2f); "
+    "background: rgba(220, 60, 60, 0.18)",
+    "passed-by": "padding-left: 0.6em; border-left: 4px solid transparent",
     "frame": "border: 1px solid rgba(128, 128, 128, 0.4); width: 100%; height: 16em; background: white",
     "picture": "max-width: 100%; max-height: 30em",
 }

@@ -197,7 +197,7 @@ def test_the_dashboard_changes_the_app(lab: Lab, page: Page, tmp_path: Path) -> 
     panel.get_by_role("button", name="hello").click()
     expect(panel.get_by_label("Kind")).to_have_value("endpoint")
     panel.get_by_label("Kind").select_option("module")
-    expect(panel.get_by_text("cannot become a module while routes lead to it")).to_be_visible()
+    expect(panel.get_by_text("cannot become a module while routes or triggers lead to it")).to_be_visible()
     expect(panel.get_by_label("Kind")).to_have_value("endpoint")
     page.screenshot(path=tmp_path / "dashboard-refused.png")
     panel.get_by_role("button", name="onerror").click()
