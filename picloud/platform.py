@@ -24,6 +24,7 @@ from picloud.settings import Settings
 from picloud.storage.apps import AppRepository
 from picloud.storage.data import DataSession, open_runs_database
 from picloud.storage.database import Database
+from picloud.storage.dead_letters import DeadLetterRepository
 from picloud.storage.deliveries import DeliveryRepository
 from picloud.storage.live import LiveRepository
 from picloud.storage.prepare import prepared
@@ -52,6 +53,7 @@ class Platform:
     """Runs endpoints here, whatever the dispatcher does."""
     old_releases: OldReleases
     publisher: Publisher
+    dead_letters: DeadLetterRepository
     deliverer: Deliverer
     """Runs triggers here."""
     caches: Mapping[str, CacheCounters]
@@ -169,6 +171,7 @@ def _assemble(settings: Settings, database: Database, runs: Database, remote: Ex
         local=local,
         old_releases=OldReleases(releases, LocalExecutor(snapshots.at, Executor(limits, data), turns)),
         publisher=Publisher(database, apps, releases, Gate(executor, settings.gate_timeout_s)),
+        dead_letters=DeadLetterRepository(database),
         deliverer=Deliverer(DeliveryRepository(database), snapshots, executor),
         caches={"snapshots": snapshots.counters, "chunks": executor.chunks},
     )

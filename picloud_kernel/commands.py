@@ -6,13 +6,14 @@ import getpass
 import os
 from pathlib import PurePath
 from urllib.parse import quote
+from uuid import UUID
 
-from picloud.errors import Conflict
+from picloud.errors import Conflict, NotFound
 from picloud.model.release import Manifest, Release
 from picloud.model.route import Route
 from picloud.model.script import Script
 from picloud.publishing.annotated import is_annotated
-from picloud.publishing.cells import Command, Graph, Publish, Releases, Report, Reset, Rollback, Show, UseApp
+from picloud.publishing.cells import Command, Graph, Publish, Redrive, Releases, Report, Reset, Rollback, Show, UseApp
 from picloud.publishing.magics import help_text
 from picloud.publishing.publisher import Plan, Published, entries_of
 from picloud.settings import Settings
@@ -38,6 +39,8 @@ class Commands:
             case Report(shown):
                 self._session.show_reports = shown
                 return text(f"Reports of runs are {'shown' if shown else 'hidden'} from now on.")
+            case Redrive(letter):
+                return text(self._redrive(letter))
             case Reset(drafts):
                 return text(self._reset(drafts))
             case Publish():
@@ -68,6 +71,8 @@ class Commands:
                 return help_text()
             case "%scripts":
                 return self._scripts()
+            case "%deadletters":
+                return self._dead_letters()
             case "%triggers":
                 return self._triggers()
             case "%routes":
@@ -185,6 +190,23 @@ class Commands:
             {(route.method, route.pattern): f"{route.script}, {route.auth}" for route in draft.routes},
         )
         return columns(rows) if rows else "No routes yet: begin a cell with '%%endpoint NAME METHOD PATH'."
+
+    def _dead_letters(self) -> str:
+        platform = self._session.platform
+        letters = platform.dead_letters.list(platform.apps.get(self._session.app_name).id)
+        rows = [
+            (str(found.id), f"{found.kind} {found.name}", found.script, str(found.attempts), found.message)
+            for found in letters
+        ]
+        head = ("id", "of", "script", "attempts", "error")
+        return columns([head, *rows]) if rows else f"The app {self._session.app_name} has no dead letters."
+
+    def _redrive(self, letter: UUID) -> str:
+        platform = self._session.platform
+        app_id = platform.apps.get(self._session.app_name).id
+        if not platform.dead_letters.redrive(app_id, letter, by=author()):
+            raise NotFound(f"The app has no dead letter {letter}: '%deadletters' lists them.")
+        return f"The dead letter {letter} is on its way to its trigger again."
 
     def _triggers(self) -> str:
         live, draft = self._live(), self._session.app.manifest()

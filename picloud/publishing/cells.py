@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from uuid import UUID
 
 from picloud.errors import InvalidInput
 from picloud.model.app import check_app_name
@@ -162,7 +163,7 @@ class Reset:
 
 @dataclass(frozen=True, slots=True)
 class Show:
-    """A line magic without arguments: `%plan`, `%scripts`, `%routes`, `%triggers` or `%help`."""
+    """A line magic without arguments: `%plan`, `%scripts`, `%routes`, `%triggers`, `%deadletters` or `%help`."""
 
     name: str
     """With its percent sign."""
@@ -174,6 +175,13 @@ class Graph:
 
     name: str | None
     """The script whose importers are asked for; None: all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Redrive:
+    """`%redrive ID`."""
+
+    letter: UUID
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +200,21 @@ class Dashboard:
     """None: the app the notebook works on."""
 
 
-Command = UseApp | Call | RunTests | Publish | Rollback | Releases | Report | Graph | Cover | Reset | Dashboard | Show
+Command = (
+    UseApp
+    | Call
+    | RunTests
+    | Publish
+    | Rollback
+    | Releases
+    | Report
+    | Graph
+    | Cover
+    | Redrive
+    | Reset
+    | Dashboard
+    | Show
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,6 +353,8 @@ def _command(line: str) -> Command:
         return _publish(rest)
     if name == "%report":
         return _report(rest)
+    if name == "%redrive":
+        return _redrive(_only(name, _words(rest)))
     if name == "%reset":
         return _reset(rest)
     if name == "%rollback":
@@ -402,6 +426,13 @@ def _report(rest: str) -> Report:
     if rest not in ("on", "off"):
         raise _usage("%report")
     return Report(rest == "on")
+
+
+def _redrive(text: str) -> Redrive:
+    try:
+        return Redrive(UUID(text))
+    except ValueError:
+        raise InvalidInput(f"{text[:60]!r} is no id of a dead letter: '%deadletters' lists them.") from None
 
 
 def _reset(rest: str) -> Reset:

@@ -175,6 +175,20 @@ MAGICS = (
         "%triggers",
     ),
     Magic(
+        "%deadletters",
+        "",
+        "List the events no trigger could take, newest first.",
+        "Says for each what failed and how. `dead_letters.get(ID)` in a scratch cell has its message.",
+        "%deadletters",
+    ),
+    Magic(
+        "%redrive",
+        "ID",
+        "Let the trigger that failed take a dead letter again, as it is live now.",
+        "Publish the mended script first. The letter leaves the list; when the trigger fails again, it is a new one.",
+        "%redrive 0193f4a8-0000-7000-8000-000000000000",
+    ),
+    Magic(
         "%graph",
         "[NAME]",
         "Draw who requires whom, or all that reaches the script NAME.",
@@ -186,7 +200,7 @@ MAGICS = (
     Magic(
         "%dashboard",
         "[APP]",
-        "Show a panel to look at and change the app: scripts, routes, releases.",
+        "Show a panel to look at and change the app: scripts, routes, releases, dead letters.",
         "What it shows and changes is live: every save, every other change and every rollback is a release, and tests "
         "run first. Without APP it is this notebook's app. The notebook's drafts stay in front of what is live.",
         "%dashboard welcome",

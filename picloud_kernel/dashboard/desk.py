@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from uuid import UUID
 
 from picloud.admin.edits import Edit
 from picloud.errors import NotFound
@@ -13,6 +14,7 @@ from picloud.model.script import LinkedScript, Script
 from picloud.modules.graph import ImportGraph
 from picloud.platform import Platform
 from picloud.publishing.publisher import Plan, Published
+from picloud.storage.events import DeadLetter
 from picloud.storage.releases import ReleaseInfo
 from picloud.syntax.imports import imports_of
 from picloud_kernel.commands import author, bases
@@ -40,6 +42,8 @@ class Desk:
         self.graph = NO_SCRIPTS
         self.releases: list[ReleaseInfo] = []
         """Newest first."""
+        self.dead_letters: list[DeadLetter] = []
+        """Newest first; those nobody has decided over."""
         self._platform = platform
         self._server_url = server_url
 
@@ -49,10 +53,12 @@ class Desk:
         try:
             self.app = platform.apps.get(self.app_name)
         except NotFound:
-            self.app, self.live, self.graph, self.releases = None, Manifest(), NO_SCRIPTS, []
+            self.app, self.live, self.graph = None, Manifest(), NO_SCRIPTS
+            self.releases, self.dead_letters = [], []
             return
         self.live = platform.publisher.live(self.app_name)
         self.releases = platform.releases.list(self.app.id)
+        self.dead_letters = platform.dead_letters.list(self.app.id)
         linked = {script.name: LinkedScript(script, imports_of(script.source)) for script in self.live.scripts}
         self.graph = ImportGraph.of(linked, self.live.routes, self.live.triggers, self.live.tests)
 
@@ -80,6 +86,16 @@ class Desk:
     def roll_back(self, number: int) -> str:
         """Publish an earlier release again; return what to say."""
         return _told(self._platform().publisher.rollback(self.app_name, number, author=author()))
+
+    def redrive(self, letter: UUID) -> bool:
+        """Let a trigger take a dead letter again; return whether it was there."""
+        platform = self._platform()
+        return platform.dead_letters.redrive(platform.apps.get(self.app_name).id, letter, by=author())
+
+    def discard(self, letter: UUID) -> bool:
+        """Take a dead letter off the list; return whether it was there."""
+        platform = self._platform()
+        return platform.dead_letters.discard(platform.apps.get(self.app_name).id, letter, by=author())
 
     def addresses(self) -> list[str]:
         """Return the app's root URLs: on the data plane, and through Jupyter when that is known."""

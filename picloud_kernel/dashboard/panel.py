@@ -14,6 +14,7 @@ from picloud_kernel.dashboard.notice import Notice, button
 from picloud_kernel.dashboard.releases import Releases
 from picloud_kernel.dashboard.routes import Routes
 from picloud_kernel.dashboard.scripts import Scripts
+from picloud_kernel.dashboard.triggers import DeadLetters, Triggers
 
 _STYLE = files("picloud_kernel.dashboard").joinpath("style.css").read_text(encoding="utf-8")
 
@@ -38,7 +39,10 @@ class Panel:
         self._desk = desk
         self.notice = Notice(desk)
         self.scripts, self.routes, self.releases = Scripts(desk), Routes(desk), Releases(desk)
-        self._sections: tuple[Section, ...] = (self.scripts, self.routes, self.releases)
+        self.triggers, self.dead_letters = Triggers(desk), DeadLetters(desk)
+        self._sections: tuple[Section, ...] = (
+            self.scripts, self.routes, self.triggers, self.releases, self.dead_letters
+        )  # fmt: skip
         self._head = HTML()
         self.refresh_button = button("Refresh", self.notice.guard(self._load), icon="refresh")
         head = HBox([self._head, self.refresh_button])

@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from picloud.admin.edits import put_trigger
 from picloud.errors import DatabaseUnavailable, InvalidInput
 from picloud.model.release import Manifest, TestSource
 from picloud.model.route import Route, RouteAuth
 from picloud.model.script import Script, ScriptKind
+from picloud.model.trigger import Trigger, TriggerKind
 from picloud.platform import Platform, open_platform
 from picloud.settings import Settings
 from picloud_kernel.dashboard import Dashboard, Desk, Panel
@@ -121,7 +123,9 @@ def test_an_app_without_anything_says_what_to_do_in_each_section(
 
 
 def test_titles_count_what_is_in_the_sections(panel: Panel) -> None:
-    assert list(panel._tabs.titles) == ["Scripts (2)", "Routes (1)", "Releases (1)"]
+    assert list(panel._tabs.titles) == [
+        "Scripts (2)", "Routes (1)", "Triggers (0)", "Releases (1)", "Dead letters (0)"
+    ]  # fmt: skip
     assert panel.scripts.summary == '<p class="picloud-hint">1 endpoint, 1 module</p>'
 
 
@@ -590,3 +594,64 @@ def test_a_python_notebook_opens_the_platform_itself_and_gives_it_back(
 def test_a_name_that_no_app_can_have_is_refused() -> None:
     with pytest.raises(InvalidInput, match="cannot name an app"):
         Dashboard("Blog!")
+
+
+# triggers and dead letters -----------------------------------------------------------------------------------------
+
+WATCH = Trigger("watch", TriggerKind.CRON, "0 3 * * *", "hello", tz="Europe/Berlin")
+
+
+def bury(platform: Platform, message: str = "no luck") -> None:
+    """Put a dead letter there, as the worker does."""
+    with platform.database.connection() as connection:
+        connection.execute(
+            "INSERT INTO dead_letters (app_id, event_id, kind, name, is_json, payload, depth, trigger, script, "
+            "options, code, message, attempts, failures, sent_at, failed_at) SELECT id, gen_random_uuid(), 'queue', "
+            """'mails', true, '{}', 0, 'watch', 'hello', '{"batch": 1}', 'c', %s, 3, '[]', now(), now() """
+            "FROM apps WHERE name = 'blog'",
+            [message],
+        )
+
+
+def deliveries(platform: Platform) -> int:
+    row = platform.database.fetch_one("SELECT count(*) FROM deliveries", {})
+    assert row is not None
+    return int(row[0])
+
+
+def test_triggers_are_listed_with_what_they_take(published: Platform, show: Callable[..., Panel]) -> None:
+    panel = show()
+    assert "%%trigger" in panel.triggers.widget.value
+    published.publisher.edit("blog", put_trigger(WATCH), author="ada")
+    panel.refresh()
+    assert panel.triggers.title == "Triggers (1)"
+    shown = html.unescape(panel.triggers.widget.value)
+    assert 'cron "0 3 * * *" tz=Europe/Berlin' in shown
+    assert "03:00:00 CE" in shown
+
+
+def test_a_dead_letter_is_delivered_again_or_discarded(published: Platform, show: Callable[..., Panel]) -> None:
+    panel = show()
+    assert "No dead letters" in panel.dead_letters.table
+    for message in (HOSTILE, "second"):
+        bury(published, message)
+    panel.refresh()
+    letters = panel.dead_letters
+    assert letters.title == "Dead letters (2)"
+    assert HOSTILE not in letters.table
+    assert html.escape(HOSTILE) in letters.table
+    letters.redrive.click()
+    assert "on its way" in letters.notice.content
+    assert (letters.title, deliveries(published)) == ("Dead letters (1)", 1)
+    letters.discard.button.click()
+    letters.discard.yes.click()
+    assert (letters.title, deliveries(published)) == ("Dead letters (0)", 1)
+
+
+def test_a_letter_somebody_has_decided_over_is_said(published: Platform, show: Callable[..., Panel]) -> None:
+    bury(published)
+    first, second = show(), show()
+    first.dead_letters.redrive.click()
+    second.dead_letters.redrive.click()
+    assert "Somebody has decided over this letter already" in second.dead_letters.notice.content
+    assert deliveries(published) == 1

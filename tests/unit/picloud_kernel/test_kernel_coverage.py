@@ -67,7 +67,8 @@ class Page(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         if self._style is not None:
-            mark = next((color for color in ("green", "red") if f"md-{color}" in self._style), "")
+            marks = {"green": "success-color", "red": "error-color"}
+            mark = next((color for color, name in marks.items() if name in self._style), "")
             self.lines.append((mark, data))
 
 
@@ -83,7 +84,7 @@ def test_each_line_is_marked_as_reached_missing_or_neither() -> None:
 def test_neither_names_nor_text_become_html(hostile: str) -> None:
     script = covered(hostile.replace("/", ""), ScriptKind.ENDPOINT, hostile, (1,))
     page = Page(coverage_bundle([script], annotated=True).data["text/html"])
-    assert page.tags == {"table", "thead", "tbody", "tr", "th", "td", "details", "summary", "pre", "span"}
+    assert page.tags == {"table", "thead", "tbody", "tr", "th", "td", "details", "summary", "pre", "span", "div"}
     assert page.lines == [("red", f"1  {hostile}")]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,6 +22,7 @@ from picloud.publishing.cells import (
     ModuleCell,
     Publish,
     PythonCell,
+    Redrive,
     Releases,
     Rollback,
     RunTests,
@@ -142,6 +145,8 @@ def test_several_line_magics_share_a_cell() -> None:
         ("%graph", Graph(None)),
         ('%graph "two words"', Graph("two words")),
         ("%coverage", Cover()),
+        ("%deadletters", Show("%deadletters")),
+        ("%redrive 0193f4a8-0000-7000-8000-000000000000", Redrive(UUID("0193f4a8-0000-7000-8000-000000000000"))),
         ("%help", Show("%help")),
     ],
 )
