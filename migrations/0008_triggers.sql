@@ -274,7 +274,8 @@ BEGIN
         is_redriven)
     VALUES (app, event, dead.kind, dead.name, dead.operation, dead.key, coalesce(edited_is_json, dead.is_json),
         coalesce(edited, dead.payload), dead.before, dead.version, picloud_depth(), dead.sent_at, clock_timestamp(), true)
-    ON CONFLICT (app_id, id) DO NOTHING; -- other triggers still have to do with it
+    ON CONFLICT (app_id, id) DO UPDATE -- other triggers still have to do with it
+    SET depth = greatest(events.depth, excluded.depth);
     INSERT INTO deliveries (app_id, event_id, trigger, script, options, due_at, redrives)
     SELECT app, event, dead.trigger, coalesce(s.name, dead.script), coalesce(t.options, dead.options), clock_timestamp(), letter
     FROM (VALUES (1)) AS one

@@ -170,7 +170,7 @@ def _assemble(settings: Settings, database: Database, runs: Database, remote: Ex
         dispatcher=Dispatcher(snapshots.current, remote or local),
         local=local,
         old_releases=OldReleases(releases, LocalExecutor(snapshots.at, Executor(limits, data), turns)),
-        publisher=Publisher(database, apps, releases, Gate(executor, settings.gate_timeout_s)),
+        publisher=Publisher(database, apps, releases, Gate(executor, turns, settings.gate_timeout_s)),
         dead_letters=DeadLetterRepository(database),
         deliverer=Deliverer(DeliveryRepository(database), snapshots, executor),
         caches={"snapshots": snapshots.counters, "chunks": executor.chunks},

@@ -83,8 +83,9 @@ class Commands:
         return self._session.platform.publisher.plan(self._session.app_name, self._session.app.manifest())
 
     def _publish(self, command: Publish) -> str:
-        manifest, plan, base = self._session.app.manifest(), self._plan(), self._session.base
-        if plan.removed and not command.remove and base in (None, plan.base):
+        manifest, plan, seen = self._session.app.manifest(), self._plan(), self._session.base
+        base = plan.base if seen is None else seen
+        if plan.removed and not command.remove and base == plan.base:
             raise Conflict(
                 f"This would remove {', '.join(plan.removed)} from the app {self._session.app_name}, because no cell "
                 "of this session defines it. Run all cells first, or say '%publish --remove' to remove it."
@@ -285,7 +286,10 @@ def bases(settings: Settings, server_url: str | None) -> list[str]:
 
 def author() -> str:
     """Return who works at this notebook."""
-    return f"jupyter:{os.environ.get('JUPYTERHUB_USER') or getpass.getuser()}"
+    try:
+        return f"jupyter:{os.environ.get('JUPYTERHUB_USER') or getpass.getuser()}"
+    except (OSError, KeyError):  # a container's user may have no name
+        return f"jupyter:{os.getuid()}"
 
 
 def _notebook() -> str | None:

@@ -202,6 +202,7 @@ class PicloudKernel(IPythonKernel):
     async def interrupt_request(self, stream: Any, ident: Any, parent: Any) -> None:
         """End the running cell or widget: Lua by its own mechanism, Python by SIGINT. Runs in the control thread."""
         if not self._bridge.interrupt() and self._running is not _Running.LUA:
+            self._cells.interrupt()  # the dashboard may publish beside the cells
             await super().interrupt_request(stream, ident, parent)
             return
         self._cells.interrupt()

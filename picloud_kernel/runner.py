@@ -20,6 +20,7 @@ from picloud.publishing.cells import (
     Dashboard,
     EndpointCell,
     ModuleCell,
+    Reset,
     RunTests,
     ScratchCell,
     TestCell,
@@ -34,6 +35,8 @@ from picloud_kernel.display import Bundle, echo_bundle, response_bundle, text
 from picloud_kernel.results import failed_bundle, passed_bundle, results_bundle
 from picloud_kernel.session import Session
 
+SCRATCHES_MAX = 200
+"""Scratch cells whose texts errors can be explained with."""
 REQUEST_ID_SHOWN = "..."
 """In place of a request's id, so that a notebook's outputs are the same at every run."""
 
@@ -46,8 +49,7 @@ class Runner:
         self._commands = commands
         self._show = show
         self._scratches: dict[str, str] = {}
-        self._modules: dict[str, str] = {}
-        self._endpoints: dict[str, str] = {}
+        self._modules: set[str] = set()
         self._tests: dict[str, str] = {}
         self._annotations: dict[tuple[str, str], AnnotatedCell] = {}
         self._panels: dict[str, Panel] = {}
@@ -57,8 +59,10 @@ class Runner:
 
         None for others, and for a name that a script and a test share: an error names it without saying which.
         """
-        kinds = (self._scratches, self._modules, self._endpoints, self._tests)
-        texts = {texts[script] for texts in kinds if script in texts}
+        texts = {texts[script] for texts in (self._scratches, self._tests) if script in texts}
+        draft = self._session.opened.draft(script) if self._session.opened is not None else None
+        if draft is not None:
+            texts.add(draft.source)
         return texts.pop() if len(texts) == 1 else None
 
     def run(self, cell: Cell, name: str, cell_id: str | None = None) -> Bundle | None:
@@ -106,6 +110,10 @@ class Runner:
                 self._run_tests(wanted)
             case Cover():
                 self._cover()
+            case Reset(drafts=True):
+                app_name = self._session.scratch.app_name
+                self._annotations = {key: cell for key, cell in self._annotations.items() if key[0] != app_name}
+                self._show(self._commands.run(command))
             case Dashboard(app):
                 self._show(self._dashboard(app or self._session.app_name))
             case _:
@@ -113,6 +121,7 @@ class Runner:
 
     def let_go(self, cell_id: str | None) -> None:
         """Forget what a cell defined that defines nothing now."""
+        self._unannotate(cell_id)
         app = self._session.opened
         former = app.settle(cell_id) if app is not None and cell_id is not None else None
         if former is not None:
@@ -122,43 +131,65 @@ class Runner:
         if not source.strip():
             return None
         self._scratches[name] = source
+        if len(self._scratches) > SCRATCHES_MAX:
+            del self._scratches[next(iter(self._scratches))]
         return echo_bundle(self._session.scratch.run(source, name=name))
 
     def _replaces(self, cell_id: str | None, *, script: str | None = None, test: str | None = None) -> str:
         """Note what a cell defines; return what to say of what it defined before."""
         if cell_id is None:
             return ""
+        self._unannotate(cell_id)
         former = self._session.app.settle(cell_id, script=script, test=test)
         return "" if former is None else f"; replaces {former}"
 
     def _module(self, cell: ModuleCell, cell_id: str | None) -> None:
-        self._modules[cell.script.name] = cell.script.source
+        self._modules.add(cell.script.name)
         self._session.app.define(cell.script)
         self._show(text(f"module {cell.script.name}: draft{self._replaces(cell_id, script=cell.script.name)}"))
 
     def _endpoint(self, cell: EndpointCell, cell_id: str | None) -> None:
-        self._endpoints[cell.script.name] = cell.script.source
         self._session.app.define(cell.script, (cell.route,))
         where = f"{cell.route.method} {cell.route.pattern}{self._replaces(cell_id, script=cell.script.name)}"
         self._show(text(f"endpoint {cell.script.name}: draft, answers {where}"))
 
     def _annotated(self, cell: AnnotatedCell, cell_id: str | None) -> None:
         """Define the endpoint that all cells of this annotation make together, in the order they came first."""
-        app_name = self._session.app_name
-        self._annotations[app_name, cell_id or cell.source] = cell
-        cells = [
-            found
-            for (owner, _), found in self._annotations.items()
-            if (owner, found.method, found.pattern) == (app_name, cell.method, cell.pattern)
-        ]
+        app = self._session.app
+        key = app.app_name, cell_id or cell.source
+        before = self._annotations.get(key)
+        if before is None or (before.method, before.pattern) != (cell.method, cell.pattern):
+            self.let_go(cell_id)
+        self._annotations[key] = cell
+        cells = self._together(app.app_name, cell)
         if all(found.is_response_info for found in cells):
             where = f"{cell.method} {cell.pattern}"
             self._show(Bundle({"text/plain": f"response info of {where}: waits for the cell '-- {where}'"}))
         else:
             self._endpoint(annotated_endpoint(cells), None)
 
+    def _together(self, app_name: str, cell: AnnotatedCell) -> list[AnnotatedCell]:
+        """Return the cells of an annotation, in the order they came first."""
+        return [
+            found
+            for (owner, _), found in self._annotations.items()
+            if (owner, found.method, found.pattern) == (app_name, cell.method, cell.pattern)
+        ]
+
+    def _unannotate(self, cell_id: str | None) -> None:
+        """Take a cell out of the endpoint that annotated cells make together, which goes with the last of them."""
+        app = self._session.opened
+        former = self._annotations.pop((app.app_name, cell_id), None) if app is not None and cell_id else None
+        if app is None or former is None:
+            return
+        left = self._together(app.app_name, former)
+        if any(not cell.is_response_info for cell in left):
+            endpoint = annotated_endpoint(left)
+            app.define(endpoint.script, (endpoint.route,))
+        elif not former.is_response_info:
+            app.drop(annotated_endpoint([former, *left]).script.name)
+
     def _trigger(self, cell: TriggerCell, cell_id: str | None) -> None:
-        self._endpoints[cell.script.name] = cell.script.source
         self._session.app.define(cell.script, triggers=(cell.trigger,))
         what = f"{cell.trigger.describe()}; {cell.trigger.retry.schedule()}"
         replaces = self._replaces(cell_id, script=cell.script.name)

@@ -155,8 +155,16 @@ class Interactive:
         if former.is_test:
             del self._tests[former.name]
             return f"test {former.name}"
-        del self._routes[former.name]
-        return _label(self._drafts.pop(former.name).script)
+        return _label(self._drop(former.name))
+
+    def drop(self, script: str) -> None:
+        """Take a draft with its routes and triggers out of this session, if there is one."""
+        if script in self._drafts:
+            self._drop(script)
+
+    def _drop(self, script: str) -> Script:
+        del self._routes[script], self._triggers[script]
+        return self._drafts.pop(script).script
 
     def reset(self, *, drafts: bool) -> tuple[str, ...]:
         """Forget the variables, and the drafts if asked to; return the drafts forgotten."""
@@ -165,7 +173,7 @@ class Interactive:
         if not drafts:
             return ()
         manifest = self.manifest()
-        for definitions in (self._drafts, self._routes, self._tests, self._origins):
+        for definitions in (self._drafts, self._routes, self._triggers, self._tests, self._origins):
             definitions.clear()
         return (*map(_label, manifest.scripts), *(f"test {test.name}" for test in manifest.tests))
 

@@ -10,6 +10,7 @@ from typing import Final
 
 from picloud.engine.executor import Executor
 from picloud.engine.testing import TestResult, run_test
+from picloud.engine.turns import Turns
 from picloud.errors import FailedTest, ScriptError, TestsFailed
 from picloud.model.app import App
 from picloud.model.release import Manifest
@@ -50,13 +51,21 @@ class Verdict:
 class Gate:
     """Runs all tests of a manifest; what each does to the app's data is undone."""
 
-    def __init__(self, executor: Executor, timeout_s: float) -> None:
-        """Take what runs scripts, and how long all tests of one publish may take."""
+    def __init__(self, executor: Executor, turns: Turns, timeout_s: float) -> None:
+        """Take what runs scripts, the turns of apps, and how long all tests of one publish may take."""
         self._executor = executor
+        self._turns = turns
         self._timeout_s = timeout_s
 
     def test(self, app: App, snapshot: Snapshot, manifest: Manifest) -> Verdict:
-        """Run the tests in their order; those the time limit leaves no time for count as failed."""
+        """Run the tests in their order; those the time limit leaves no time for count as failed.
+
+        Raises `AppBusy` when the app has as many runs going on as it may.
+        """
+        with self._turns.turn(app.id):
+            return self._test(app, snapshot, manifest)
+
+    def _test(self, app: App, snapshot: Snapshot, manifest: Manifest) -> Verdict:
         deadline = time.monotonic() + self._timeout_s
         results: list[TestResult] = []
         for test in manifest.tests:
@@ -72,7 +81,7 @@ class Gate:
 
 def failed_test(name: str, error: ScriptError) -> FailedTest:
     """Return what a test's error says: its message without where it happened, and where, as the test's line."""
-    message = error.message.removeprefix(f"{error.script}:{error.line}: ")
+    message = error.message.removeprefix(f"{error.script}:{error.line}: ").replace("\0", "\\0")  # PostgreSQL has none
     if len(message) > MESSAGE_MAX:
         message = f"{message[:MESSAGE_MAX]}..."
     if error.script == name:

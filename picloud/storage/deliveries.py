@@ -90,18 +90,15 @@ class DeliveryRepository:
                 return NotYet(due_at, batch > 1)
             return [_delivery(*found) for found in connection.execute(_SQL["take"], values | {"batch": batch})]
 
-    def settle(self, keys: Sequence[Key], job_id: int) -> None:
-        """Forget deliveries that are done, and events nobody waits for any more. All are of one trigger."""
-        if keys:
-            with self._database.connection() as connection:
-                connection.execute(_SQL["settle"], _values(keys, job_id))
+    def finish(self, done: Sequence[Key], failures: Sequence[Failure], job_id: int, *, in_batch: bool) -> None:
+        """Forget deliveries that are done, with events nobody waits for any more, and count failed attempts.
 
-    def fail(self, failures: Sequence[Failure], job_id: int, *, in_batch: bool) -> None:
-        """Count failed attempts: each delivery is due again, or becomes a dead letter.
-
-        Those of a batch get jobs of their own; else the job that failed is to come back.
+        Each delivery that failed is due again, or becomes a dead letter. Those of a batch get jobs of their own; else
+        the job that failed is to come back. All are of one trigger.
         """
         with self._database.connection() as connection:
+            if done:
+                connection.execute(_SQL["settle"], _values(done, job_id))
             for failure in failures:
                 key = failure.key
                 entry = {"at": failure.at.isoformat(), "code": failure.code, "message": failure.message}

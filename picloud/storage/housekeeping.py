@@ -12,6 +12,7 @@ EXPIRED_TOKENS_KEPT = timedelta(days=30)
 
 TICKS_KEPT = timedelta(days=7)
 """How long it is kept what became of a tick."""
+DECIDED_LETTERS_KEPT = timedelta(days=30)
 
 _SQL = load("housekeeping.sql")
 
@@ -20,6 +21,12 @@ def delete_old_ticks(database: Database) -> int:
     """Delete what became of ticks longer ago than `TICKS_KEPT`, return how many entries."""
     with database.connection() as connection:
         return connection.execute(_SQL["delete_old_ticks"], {"kept": TICKS_KEPT}).rowcount
+
+
+def delete_decided_letters(database: Database) -> int:
+    """Delete the dead letters somebody decided over longer ago than `DECIDED_LETTERS_KEPT`, return how many."""
+    with database.connection() as connection:
+        return connection.execute(_SQL["delete_decided_letters"], {"kept": DECIDED_LETTERS_KEPT}).rowcount
 
 
 def delete_expired_tokens(database: Database) -> int:

@@ -75,7 +75,7 @@ class NewApp:
                 yield lambda values: copy.write_row([self.app.id, *values])
         except pg.UniqueViolation as error:
             raise InvalidInput(f"{table}: two rows have the same key") from error
-        except (psycopg.IntegrityError, psycopg.DataError) as error:
+        except (psycopg.IntegrityError, psycopg.DataError, pg.ProgramLimitExceeded) as error:
             raise InvalidInput(f"{table}: a row is not valid") from error
 
     def release_numbers(self) -> list[int]:

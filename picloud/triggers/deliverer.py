@@ -51,9 +51,9 @@ class Deliverer:
         first = taken[0]
         failed = self._run(taken)
         gone = {failure.key for failure in failed}
-        self._deliveries.settle([delivery.key for delivery in taken if delivery.key not in gone], job_id)
         in_batch = first.batch > 1
-        self._deliveries.fail(failed, job_id, in_batch=in_batch)
+        done = [delivery.key for delivery in taken if delivery.key not in gone]
+        self._deliveries.finish(done, failed, job_id, in_batch=in_batch)
         return None if in_batch else next((failure.retry_at for failure in failed), None)
 
     def _run(self, taken: Sequence[Delivery]) -> list[Failure]:
@@ -82,9 +82,12 @@ class Deliverer:
 
     def _snapshot(self, app: App) -> Snapshot:
         try:
-            return self._snapshots.at(app.name, app.id, app.revision)
+            snapshot = self._snapshots.at(app.name, app.id, app.revision)
         except StaleRevision:  # published again since the delivery was taken
-            return self._snapshots.current(app.name).snapshot
+            snapshot = self._snapshots.current(app.name).snapshot
+        if snapshot.app.id != app.id:
+            raise NotFound(f"The app {app.name!r} is another one now.")
+        return snapshot
 
     def _run_script(
         self, snapshot: Snapshot, script: LinkedScript, taken: Sequence[Delivery], verdicts: Verdicts, lines: KeptLines,

@@ -10,12 +10,13 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from procrastinate import App, BaseRetryStrategy, JobContext, PsycopgConnector, RetryDecision
+from procrastinate.exceptions import ConnectorException
 from procrastinate.jobs import Job
 
 from picloud.errors import PicloudError
 from picloud.storage.database import Database
 from picloud.storage.deliveries import DeliveryRepository, Key
-from picloud.storage.housekeeping import delete_expired_tokens, delete_old_ticks
+from picloud.storage.housekeeping import delete_decided_letters, delete_expired_tokens, delete_old_ticks
 from picloud.storage.kv import delete_expired
 from picloud.triggers.deliverer import Deliverer
 
@@ -81,6 +82,7 @@ def build_app(database: Database, deliverer: Deliverer, *, timeout_s: float) -> 
         tokens, entries = delete_expired_tokens(database), delete_expired(database)
         DeliveryRepository(database).delete_settled()
         delete_old_ticks(database)
+        delete_decided_letters(database)
         _log.info(
             "Housekeeping deleted %d expired tokens and %d expired entries of kv",
             tokens,
@@ -103,6 +105,11 @@ def build_app(database: Database, deliverer: Deliverer, *, timeout_s: float) -> 
         """Let jobs of dead workers run again."""
         for job in await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=STALLED_S):
             _log.warning("Job %s of a dead worker is taken over", job.id, extra={"action": "take_over", "job": job.id})
-            await app.job_manager.retry_job(job)
+            try:
+                await app.job_manager.retry_job(job)
+            except ConnectorException as error:
+                _log.warning(
+                    "Job %s has ended meanwhile: %s", job.id, error, extra={"action": "take_over", "job": job.id}
+                )
 
     return app

@@ -163,7 +163,7 @@ GREET = '%%module greet\nlocal M = {}\nfunction M.hello(name)\n  return "hello "
 HELLO = '%%endpoint hello GET /hello/:name\nreturn { message = require("greet").hello(request.params.name) }'
 HOSTILE = "<img src=x onerror=\"document.title='owned'\">"
 ODD = """%%endpoint "<img src=x onerror=document.title='owned'>" GET /odd\nreturn 1"""
-DASHBOARD = ("%app shop", GREET, HELLO, ODD, f"%publish -m {HOSTILE}", "%dashboard")
+DASHBOARD = ("%app counter", GREET, HELLO, ODD, f"%publish -m {HOSTILE}", "%dashboard")
 
 
 def test_the_dashboard_changes_the_app(lab: Lab, page: Page, tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_the_dashboard_changes_the_app(lab: Lab, page: Page, tmp_path: Path) -> 
     page.locator(".lm-MenuBar-itemLabel", has_text=re.compile("^Run$")).click()
     page.locator("li[data-command='runmenu:run-all']").click()
     panel = page.locator(".picloud-dashboard")
-    expect(panel.get_by_role("heading", name="shop")).to_be_visible()
+    expect(panel.get_by_role("heading", name="counter")).to_be_visible()
 
     source, save = panel.locator("textarea"), panel.get_by_role("button", name="Save", exact=True)
     panel.get_by_role("button", name="greet").click()
@@ -230,7 +230,7 @@ def _write_notebook(path: Path, *cells: str) -> None:
 
 
 def answer(lab: Lab) -> object:
-    return httpx.get(f"{lab.data_plane}shop/hello/ada").json()
+    return httpx.get(f"{lab.data_plane}counter/hello/ada").json()
 
 
 def _screenshots(page: Page, folder: Path) -> None:

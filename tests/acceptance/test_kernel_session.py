@@ -86,6 +86,24 @@ def test_a_cell_run_under_another_name_replaces_its_draft(kernel: Kernel) -> Non
     assert run_cell(kernel, two, "6 * 7") == "module kept: no draft any more, since this cell defined it\n42"
 
 
+def test_an_annotated_cell_that_becomes_another_lets_its_endpoint_go(kernel: Kernel, app: str) -> None:
+    one, info = uuid4().hex, uuid4().hex
+    run_cell(kernel, info, "-- ResponseInfo GET /a\nprint('{\"status\": 201}')")
+    run_cell(kernel, one, "-- GET /a\nprint('a')")
+    assert kernel.succeeds("%call GET /a").displays[0]["text/plain"].startswith("201")
+    run_cell(kernel, one, "-- GET /b\nprint('b')")
+    assert kernel.fails("%call GET /a")["ename"] == "not_found"
+    kernel.succeeds("%call GET /b")
+    run_cell(kernel, one, "1 + 1")
+    assert kernel.fails("%call GET /b")["ename"] == "not_found"
+    run_cell(kernel, one, "%%module m\nreturn {}")
+    run_cell(kernel, one, "-- GET /c\nprint('c')")
+    assert kernel.fails("require('m')")["ename"] == "module_not_found"
+    kernel.succeeds("%reset --drafts")
+    assert kernel.fails("%call GET /c")["ename"] == "not_found"
+    assert "answers GET /c" in run_cell(kernel, uuid4().hex, "-- GET /c\nprint('again')")
+
+
 def messages(kernel: Kernel, source: str) -> list[tuple[str, Message]]:
     seen: list[tuple[str, Message]] = []
     outcome = kernel.run(source, during=lambda kind, content: seen.append((kind, content)))

@@ -49,7 +49,7 @@ local function describe(e)
   if details then return details.code, details.message, details.extra end
   if type(e) == "table" then
     local message = rawget(e, "message")
-    if type(message) == "string" then return "", message end
+    if type(message) == "string" then return "", #message > MESSAGE_MAX and sub(message, 1, MESSAGE_MAX) .. "..." or message end
     return "", "(the error is a table without a message)"
   end
   if type(e) == "number" or type(e) == "boolean" or e == nil then return "", tostring(e) end

@@ -9,7 +9,7 @@ FOR UPDATE
 -- name: take
 -- The job's own delivery comes with others of its trigger: those it had before it was interrupted, or those that wait.
 WITH own AS (
-    SELECT script, options
+    SELECT script, options, attempts
     FROM deliveries
     WHERE app_id = %(app_id)s AND event_id = %(event_id)s AND trigger = %(trigger)s
 ), chosen AS (
@@ -24,7 +24,8 @@ WITH own AS (
             SELECT length(payload) AS size, due_at FROM events AS e WHERE e.app_id = w.app_id AND e.id = w.event_id
         ) AS e ON true
         WHERE w.app_id = %(app_id)s AND w.trigger = %(trigger)s
-            AND (%(batch)s > 1 OR w.event_id = %(event_id)s)
+            -- What has failed is taken alone: else one message would fail all those beside it again and again.
+            AND (w.event_id = %(event_id)s OR %(batch)s > 1 AND own.attempts = 0 AND w.attempts = 0)
             AND (
                 w.taken_by = %(job_id)s
                 OR w.taken_by IS NULL AND (w.due_at <= now() OR w.attempts = 0 AND e.due_at <= now())

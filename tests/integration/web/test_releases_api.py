@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tests.integration.web.conftest import Client, TokenMaker
 
 RELEASES = "/api/v1/apps/other/releases"
-PUBLISH = (Scope.SCRIPT_WRITE, Scope.ROUTE_MANAGE, Scope.SCRIPT_READ)
+PUBLISH = (Scope.SCRIPT_WRITE, Scope.ROUTE_MANAGE, Scope.TRIGGER_MANAGE, Scope.SCRIPT_READ)
 
 
 def manifest(version: int, *, fails: bool = False, auth: str = "public") -> dict[str, Any]:

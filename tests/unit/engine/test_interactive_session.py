@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from picloud.errors import (
 from picloud.model.release import TestSource
 from picloud.model.route import Route
 from picloud.model.script import Script, ScriptKind
+from picloud.model.trigger import Trigger, TriggerKind
 from picloud.platform import limits_of
 from picloud.settings import Settings
 
@@ -284,3 +286,21 @@ def test_two_apps_have_variables_of_their_own() -> None:
     one, two = Session(), Interactive(nothing_published, EXECUTOR, "other", lambda _: None)
     one.run("local x = 1")
     assert [echo.text for echo in two.run("x == nil")] == ["true"]
+
+
+# triggers ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "forget", [lambda s: s.settle("cell"), lambda s: s.reset(drafts=True), lambda s: s.drop("old")]
+)
+def test_a_trigger_goes_with_its_draft(forget: Callable[[Session], object]) -> None:
+    session = Session()
+    session.define(
+        Script("old", ScriptKind.ENDPOINT, "return 1"),
+        triggers=(Trigger("old", TriggerKind.KV, "a*", "old", ("set", "delete")),),
+    )
+    session.settle("cell", script="old")
+    assert [trigger.name for trigger in session.manifest().triggers] == ["old"]
+    forget(session)
+    assert session.manifest() == Session().manifest()
