@@ -279,6 +279,17 @@ def test_of_a_batch_that_fails_what_was_acknowledged_is_done(lua: Lua, world: Wo
     assert world.count("events") == 0
 
 
+def test_a_message_that_failed_is_taken_alone(lua: Lua, world: World) -> None:
+    world.publish(
+        "%%trigger q queue mails batch=10 retries=1 backoff=0\n"
+        "kv.set('seen:' .. kv.incr('n'), { n = #event.messages }) error('no')"
+    )
+    lua("queue.send_many('mails', { 1, 2, 3 })")
+    world.finish()
+    assert world.seen() == [{"n": 3}, {"n": 1}, {"n": 1}, {"n": 1}]
+    assert world.count("dead_letters") == 3
+
+
 def test_a_message_can_be_asked_for_again_alone(lua: Lua, world: World) -> None:
     world.publish(
         "%%trigger q queue mails batch=10 retries=1\n"
