@@ -9,7 +9,7 @@ from urllib.parse import quote
 from uuid import UUID
 
 from picloud.errors import Conflict, NotFound
-from picloud.model.release import Manifest, Release
+from picloud.model.release import Manifest, about
 from picloud.model.route import Route
 from picloud.model.script import Script
 from picloud.publishing.annotated import is_annotated
@@ -17,7 +17,6 @@ from picloud.publishing.cells import Command, Graph, Publish, Redrive, Releases,
 from picloud.publishing.magics import help_text
 from picloud.publishing.publisher import Plan, Published, entries_of
 from picloud.settings import Settings
-from picloud.storage.releases import ReleaseInfo
 from picloud_kernel.display import Bundle, changes_bundle, columns, text
 from picloud_kernel.graph import graph_bundle
 from picloud_kernel.session import Session
@@ -135,7 +134,11 @@ class Commands:
         platform, app_name = self._session.platform, self._session.app_name
         app_id = platform.apps.get(app_name).id
         release = platform.releases.get(app_id, number)
-        facts = [f"Release {number} of the app {app_name}, by {release.author}", release.notebook, _about(release)]
+        facts = [
+            f"Release {number} of the app {app_name}, by {release.author}",
+            release.notebook,
+            about(release.message, release.forced),
+        ]
         failures = release.forced.failures if release.forced else ()
         facts += [f"  ! test {failure.test} failed: {failure.message}" for failure in failures]
         return changes_bundle("\n".join(filter(None, facts)), platform.publisher.difference(app_id, number))
@@ -155,7 +158,7 @@ class Commands:
                         release.created_at.astimezone().strftime("%Y-%m-%d %H:%M:%S"),
                         release.author,
                         release.notebook or "",
-                        _about(release),
+                        about(release.message, release.forced),
                     )
                     for release in newest_first
                 ),
@@ -220,12 +223,6 @@ class Commands:
 
 def _kind(script: Script) -> str:
     return f"{script.kind}, annotated" if is_annotated(script) else str(script.kind)
-
-
-def _about(release: ReleaseInfo | Release) -> str:
-    """Return a release's message, and why it was forced."""
-    forced = f"(forced: {release.forced.reason})" if release.forced else ""
-    return " ".join(filter(None, (release.message, forced)))
 
 
 def states(live: dict[tuple[str, str], str], draft: dict[tuple[str, str], str]) -> list[tuple[str, str, str]]:

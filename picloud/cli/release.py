@@ -9,6 +9,7 @@ import click
 
 from picloud.cli.publish import changes_json, force_reason, print_changes
 from picloud.cli.session import author, json_option, open_session, print_json, print_table
+from picloud.model.release import about
 
 if TYPE_CHECKING:
     from picloud.model.release import Release
@@ -30,7 +31,10 @@ def list_releases(app_name: str, as_json: bool) -> None:
     if as_json:
         print_json([_json(found) for found in releases])
     else:
-        rows = [(r.number, f"{r.created_at:%Y-%m-%d %H:%M}", r.author, r.notebook or "-", _about(r)) for r in releases]
+        rows = [
+            (r.number, f"{r.created_at:%Y-%m-%d %H:%M}", r.author, r.notebook or "-", about(r.message, r.forced))
+            for r in releases
+        ]
         print_table(("NUMBER", "CREATED", "AUTHOR", "NOTEBOOK", "MESSAGE"), rows)
 
 
@@ -52,7 +56,7 @@ def show(number: int, app_name: str, diff: bool, as_json: bool) -> None:
         print_json({**_json(found), "entries": entries, **({"changes": changes_json(changes)} if diff else {})})
         return
     click.echo(f"Release {number} of {app_name}, {found.created_at:%Y-%m-%d %H:%M}, by {found.author}")
-    for line in (found.notebook, _about(found)):
+    for line in (found.notebook, about(found.message, found.forced)):
         if line:
             click.echo(line)
     for failure in found.forced.failures if found.forced else ():
@@ -86,9 +90,3 @@ def _json(found: ReleaseInfo | Release) -> dict[str, Any]:
     fields = ("number", "author", "message", "notebook", "created_at")
     forced = None if found.forced is None else asdict(found.forced)
     return {**{field: getattr(found, field) for field in fields}, "forced": forced}
-
-
-def _about(found: ReleaseInfo | Release) -> str:
-    """Return the message, and why the release was forced."""
-    forced = f"(forced: {found.forced.reason})" if found.forced else ""
-    return " ".join(filter(None, (found.message, forced)))

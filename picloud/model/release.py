@@ -53,3 +53,8 @@ class Release:
     manifest: Manifest = field(repr=False)
     forced: Forced | None = None
     """None: all tests passed."""
+
+
+def about(message: str, forced: Forced | None) -> str:
+    """Return a release's message, and why it was forced."""
+    return " ".join(filter(None, (message, f"(forced: {forced.reason})" if forced else "")))

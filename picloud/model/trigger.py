@@ -25,8 +25,9 @@ BATCH_MAX: Final = 100
 WAIT_MAX_S: Final = 3600.0
 LATE_MAX_S: Final = 3600.0
 
-_CHANNEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_.-]{0,127}", re.ASCII)
-_COLLECTION = re.compile(r"[a-zA-Z_][a-zA-Z0-9_-]{0,63}", re.ASCII)
+CHANNEL_NAME: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_.-]{0,127}", re.ASCII)
+"""Of a queue or topic."""
+COLLECTION_NAME: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_-]{0,63}", re.ASCII)
 
 
 class TriggerKind(StrEnum):
@@ -175,12 +176,12 @@ def _check_source(where: str, trigger: Trigger) -> None:
         if len(source.encode("utf-8", "surrogatepass")) > KEY_PATTERN_MAX_BYTES or "\0" in source:
             raise InvalidTrigger(f"{where}: a key pattern has at most {KEY_PATTERN_MAX_BYTES} bytes, none of them NUL.")
     elif kind is TriggerKind.DOCS:
-        if not _COLLECTION.fullmatch(source):
+        if not COLLECTION_NAME.fullmatch(source):
             raise InvalidTrigger(
                 f"{where}: {source[:80]!r} cannot name a collection: use 1 to 64 letters, digits, '_' and '-', "
                 "a letter or '_' first."
             )
-    elif kind in (TriggerKind.QUEUE, TriggerKind.TOPIC) and not _CHANNEL.fullmatch(source):
+    elif kind in (TriggerKind.QUEUE, TriggerKind.TOPIC) and not CHANNEL_NAME.fullmatch(source):
         raise InvalidTrigger(
             f"{where}: {source[:80]!r} cannot name a {kind}: use 1 to 128 letters, digits, '_', '.' and '-', "
             "a letter or '_' first."

@@ -5,11 +5,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import re
 from typing import Annotated, Final
 
 from picloud.errors import InvalidInput
 from picloud.model.documents import PATH_MAX_BYTES, Document, Order, Position, Query, parse_path, shown
+from picloud.model.trigger import COLLECTION_NAME
 from picloud.sdk.filters import (
     CONDITIONS_MAX,
     DEPTH_MAX,
@@ -33,7 +33,6 @@ PAGE_MAX_BYTES: Final = 4 * 1024 * 1024
 INDEXES_MAX: Final = 16
 """Of one collection."""
 CURSOR_MAX_BYTES: Final = 8 * 1024
-_COLLECTION: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_-]{0,63}")
 _SEAL_BYTES: Final = 16
 _COLUMNS: Final = ("id", "version", "created_at", "updated_at", "value*")
 
@@ -304,7 +303,7 @@ def _query(filter_text: str | None, sort: list[str], reverse: bool) -> Query:
 
 
 def _collection(name: str) -> str:
-    if not _COLLECTION.fullmatch(name):
+    if not COLLECTION_NAME.fullmatch(name):
         raise InvalidInput(
             f"the collection {shown(name)} must have 1 to 64 letters, digits, '_' and '-', with a letter or '_' first"
         )

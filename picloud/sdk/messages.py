@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final
 from uuid import UUID
 
 from picloud.errors import InvalidInput
+from picloud.model.trigger import CHANNEL_NAME
 from picloud.sdk.random import uuid_v7
 from picloud.sdk.run import Run
 from picloud.sdk.spec import Data
@@ -15,12 +15,11 @@ from picloud.storage.kv import Content
 MESSAGE_MAX_BYTES: Final = 256 * 1024
 BATCH_MAX: Final = 1000
 BATCH_MAX_BYTES: Final = 4 * 1024 * 1024
-_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_.-]{0,127}", re.ASCII)
 
 
 def check_name(name: str, what: str) -> str:
     """Return the name of a queue or topic; raise `InvalidInput` when it cannot be one."""
-    if not _NAME.fullmatch(name):
+    if not CHANNEL_NAME.fullmatch(name):
         raise InvalidInput(
             f"{name[:80]!r} cannot name a {what}: use 1 to 128 letters, digits, '_', '.' and '-', a letter or '_' first"
         )
