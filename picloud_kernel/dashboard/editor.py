@@ -64,7 +64,8 @@ class ScriptEditor:
         self._title = HTML()
         self.name = Text(description="Name", placeholder="greet", continuous_update=False)
         self.kind = Dropdown(description="Kind", options=list(ScriptKind), layout={"width": "220px"})
-        self.source = Textarea(rows=SOURCE_ROWS, continuous_update=False, placeholder="Lua", description="Source")
+        # What is typed is the value at once: a message that is under way to the page writes the value over the text.
+        self.source = Textarea(rows=SOURCE_ROWS, placeholder="Lua", description="Source")
         self.source.add_class("picloud-source")
         self.save = button("Save", self.notice.guard(self._save), style="primary")
         self.revert = button("Revert", self.notice.guard(self._revert))
