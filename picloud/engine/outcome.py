@@ -42,6 +42,8 @@ _ERRORS: dict[str, type[ScriptError]] = {
 }
 
 
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _PLACE = re.compile(r"(?P<script>[^\n]+?):(?P<line>\d+): ")
 """What Lua writes in front of its messages."""
 _SHORT_NAME_BYTES: Final = 59
@@ -49,7 +51,7 @@ _SHORT_NAME_BYTES: Final = 59
 
 
 def response_of(values: tuple[Any, ...]) -> Response:
-    """Read the scalars of an endpoint's answer; raise `InvalidResponse` for headers that are not text."""
+    """Read the scalars of an endpoint's answer; raise `InvalidResponse` for what cannot go out over HTTP."""
     _, status, kind, body, lines = values
     try:
         fields = lines.decode().split("\n") if lines else []
@@ -59,7 +61,20 @@ def response_of(values: tuple[Any, ...]) -> Response:
     headers = list(zip(fields[::2], fields[1::2], strict=True))
     if content_type:
         headers.append(("content-type", content_type))
+    for name, value in headers:
+        _check_header(name, value)
     return Response(status, tuple(headers), body)
+
+
+def _check_header(name: str, value: str) -> None:
+    """Refuse what could forge another header."""
+    if not _HEADER_NAME.fullmatch(name):
+        raise InvalidResponse(f"{name[:80]!r} is not a header name.")
+    if not _HEADER_VALUE.fullmatch(value):
+        raise InvalidResponse(
+            f"The value of the header {name[:80]!r} holds a line break, a control character or one beyond Latin-1: "
+            "encode it."
+        )
 
 
 def error_of(outcome: Outcome, *, script: str, limits: Limits) -> PicloudError:

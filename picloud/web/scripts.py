@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from picloud.auth.policy import may_call, require_scopes, sees
 from picloud.auth.tokens import bearer_token
 from picloud.engine.router import no_route
-from picloud.errors import InvalidInput, InvalidResponse, NotFound, StaleRevision, Unauthenticated
+from picloud.errors import InvalidInput, NotFound, StaleRevision, Unauthenticated
 from picloud.model.app import APP_NAME
 from picloud.model.http import Request, Response
 from picloud.model.principal import Principal, Scope
@@ -39,8 +39,6 @@ RELEASE = "HTTP_X_PICLOUD_RELEASE"
 """The environ key of the header that asks for an old release: `X-PiCloud-Release: 3`."""
 STALE_MAX = 3
 """Times a request looks for its route again."""
-STATUS_MIN, STATUS_MAX = 200, 599
-"""1xx answers are the server's business."""
 _RELEASE_NUMBER = re.compile("[1-9][0-9]{0,17}")
 _MAY_CALL_RELEASES = frozenset({Scope.APP_ADMIN})
 
@@ -59,7 +57,6 @@ class ScriptRoutes:
         """Answer one request; every error becomes a response."""
         try:
             response, timing = self._run_current(environ)
-            _check_status(response.status)
             headers = script_headers(response.headers) + timing
         except Exception as error:
             problem = problem_of(error, request_id(environ), Audience.CALLER)
@@ -131,11 +128,6 @@ def server_timing(report: RunReport) -> str:
         f'sdk;dur={report.calls_ms:.3f};desc="{report.calls} calls", '
         f'memory;desc="{report.peak_bytes} bytes", scripts;desc="{report.cached} cached, {report.compiled} compiled"'
     )
-
-
-def _check_status(status: int) -> None:
-    if not STATUS_MIN <= status <= STATUS_MAX:
-        raise InvalidResponse(f"The status {status} is not between {STATUS_MIN} and {STATUS_MAX}.")
 
 
 def _headers_for_script(environ: Environ) -> dict[str, str]:

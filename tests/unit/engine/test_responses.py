@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from picloud.engine.executor import Executor
+from picloud.engine.outcome import response_of
 from picloud.engine.testing import run_test
 from picloud.engine.validator import check_source
 from picloud.errors import InvalidInput, InvalidResponse, ScriptRuntimeError, TimeLimitExceeded
@@ -102,6 +103,10 @@ def test_headers_are_lower_case_and_may_repeat() -> None:
         "return 'x', 200, { 'a' }",
         "return 'x', 200, { ['x y'] = 'z' }",
         "return 'x', 200, { [''] = 'z' }",
+        "return 'x', 200, { ['x-a:'] = 'z' }",
+        "return 'x', 200, { ['é'] = 'z' }",
+        "return 'x', 200, { ['x-a\\n'] = 'z' }",
+        "return 'x', 200, { a = 'snow ☃' }",
         "return 'x', 200, { a = true }",
         "return 'x', 200, { a = {{}} }",
         "return 'x', 200, { a = 'b\\nc' }",
@@ -120,6 +125,16 @@ def test_headers_are_lower_case_and_may_repeat() -> None:
 def test_what_is_no_response_is_refused(source: str) -> None:
     with pytest.raises(InvalidResponse):
         answer(source)
+
+
+@given(st.text(st.characters(max_codepoint=300)))
+def test_no_accepted_header_holds_a_control_character(value: str) -> None:
+    try:
+        response = response_of((b"ok", 200, b"", b"", f"x\n{value}".encode()))
+    except (InvalidResponse, ValueError):  # what splits into other lines
+        return
+    for _name, accepted in response.headers:
+        assert not set(accepted.encode("latin-1").decode("latin-1")) & {chr(c) for c in [*range(32), 127] if c != 9}
 
 
 @given(st.text(), st.text())
