@@ -12,6 +12,7 @@ from picloud.engine.client import ExecutorClient, LocalExecutor
 from picloud.engine.counters import CacheCounters
 from picloud.engine.dispatcher import Dispatcher, Published, Snapshots
 from picloud.engine.executor import Executor, Observe
+from picloud.engine.history import RunHistory
 from picloud.engine.interactive import Interactive, Screen
 from picloud.engine.old_releases import OldReleases
 from picloud.engine.turns import Turns
@@ -29,6 +30,7 @@ from picloud.storage.deliveries import DeliveryRepository
 from picloud.storage.live import LiveRepository
 from picloud.storage.prepare import prepared
 from picloud.storage.releases import ReleaseRepository
+from picloud.storage.runs import RunRepository
 from picloud.storage.schedules import ScheduleRepository
 from picloud.storage.tokens import TokenRepository
 from picloud.triggers.deliverer import Deliverer
@@ -54,6 +56,8 @@ class Platform:
     old_releases: OldReleases
     publisher: Publisher
     dead_letters: DeadLetterRepository
+    history: RunHistory
+    run_records: RunRepository
     deliverer: Deliverer
     """Runs triggers here."""
     caches: Mapping[str, CacheCounters]
@@ -122,8 +126,8 @@ def open_platform(settings: Settings) -> Iterator[Platform]:
         )
         try:
             token = ensure_instance_token(settings.home, TokenRepository(database))
-            with _remote(settings, token) as remote:
-                yield _assemble(settings, database, runs, remote)
+            with _remote(settings, token) as remote, closing(RunHistory(RunRepository(database))) as history:
+                yield _assemble(settings, database, runs, remote, history)
         finally:
             runs.close()
             database.close()
@@ -150,13 +154,15 @@ def _remote(settings: Settings, token: str) -> Iterator[ExecutorClient | None]:
         yield remote
 
 
-def _assemble(settings: Settings, database: Database, runs: Database, remote: ExecutorClient | None) -> Platform:
+def _assemble(
+    settings: Settings, database: Database, runs: Database, remote: ExecutorClient | None, history: RunHistory
+) -> Platform:
     apps, live, releases = AppRepository(database), LiveRepository(database), ReleaseRepository(database)
     limits, data = limits_of(settings), partial(DataSession, runs)
     executor = Executor(limits, data)
     snapshots = Snapshots(apps, live, capacity=settings.script_cache_size)
     turns = Turns(settings.threads)
-    local = LocalExecutor(snapshots.at, executor, turns)
+    local = LocalExecutor(snapshots.at, executor, turns, history)
     return Platform(
         settings=settings,
         database=database,
@@ -169,9 +175,11 @@ def _assemble(settings: Settings, database: Database, runs: Database, remote: Ex
         snapshots=snapshots,
         dispatcher=Dispatcher(snapshots.current, remote or local),
         local=local,
-        old_releases=OldReleases(releases, LocalExecutor(snapshots.at, Executor(limits, data), turns)),
+        old_releases=OldReleases(releases, LocalExecutor(snapshots.at, Executor(limits, data), turns, history)),
         publisher=Publisher(database, apps, releases, Gate(executor, turns, settings.gate_timeout_s)),
         dead_letters=DeadLetterRepository(database),
-        deliverer=Deliverer(DeliveryRepository(database), snapshots, executor),
+        history=history,
+        run_records=RunRepository(database),
+        deliverer=Deliverer(DeliveryRepository(database), snapshots, executor, history),
         caches={"snapshots": snapshots.counters, "chunks": executor.chunks},
     )

@@ -59,6 +59,13 @@ class Settings(BaseSettings):
         description="Seconds past its limits a run may take to end before its process is replaced; "
         "a process that stops waits for as long.",
     )
+    runs_kept: int = Field(
+        default=10_000, ge=0, description="Runs kept in the history, of each app, and of each way to end."
+    )
+    runs_kept_days: int = Field(
+        default=7, ge=0, description="Days runs that ended well are kept in the history; an app may have its own."
+    )
+    failed_runs_kept_days: int = Field(default=90, ge=0, description="Days other runs are kept in the history.")
     gate_timeout_s: float = Field(
         default=120.0, gt=0, description="Seconds all tests of a publish may take together; what is left then fails it."
     )

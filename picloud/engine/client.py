@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from picloud.engine.executor import Executor, Observe
+from picloud.engine.history import RunHistory, Watched
 from picloud.engine.turns import Turns
 from picloud.model.app import AppId
 from picloud.model.http import Request, Response
@@ -71,12 +72,13 @@ SnapshotAt = Callable[[str, AppId, int], Snapshot]
 
 
 class LocalExecutor(ExecutorClient):
-    """Runs calls in this process; an app gets no more than its turns."""
+    """Runs calls in this process, and notes them in the history; an app gets no more than its turns."""
 
-    def __init__(self, snapshot_at: SnapshotAt, executor: Executor, turns: Turns) -> None:
+    def __init__(self, snapshot_at: SnapshotAt, executor: Executor, turns: Turns, history: RunHistory) -> None:
         self._snapshot_at = snapshot_at
         self._executor = executor
         self._turns = turns
+        self._history = history
 
     def execute(self, call: Call, *, observe: Observe | None = None) -> Response:
         """Look the script up and run it."""
@@ -88,17 +90,26 @@ class LocalExecutor(ExecutorClient):
         self, identity: ScriptIdentity, call: Call, *, observe: Observe | None = None
     ) -> Response:
         """Run the script."""
+        watched = Watched(observe)
         with self._turns.turn(call.app_id):
             left_s = None if call.deadline is None else max(0.0, call.deadline - time.monotonic())
-            return self._executor.endpoint(
-                identity.snapshot.app,
-                identity.script,
-                identity.snapshot,
-                call.request,
-                call.params,
-                timeout_s=left_s,
-                observe=observe,
-            )
+            try:
+                ended: Response | Exception = self._executor.endpoint(
+                    identity.snapshot.app,
+                    identity.script,
+                    identity.snapshot,
+                    call.request,
+                    call.params,
+                    timeout_s=left_s,
+                    observe=watched.observe,
+                    lines=watched.lines,
+                )
+            except Exception as error:
+                ended = error
+        self._history.endpoint(identity.snapshot.app, identity.script, call.request, call.params, watched, ended)
+        if isinstance(ended, Exception):
+            raise ended
+        return ended
 
     def interrupt(self) -> None:
         """End all that this process runs now with `RunInterrupted`, from any thread, tests of a publish included."""

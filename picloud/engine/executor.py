@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 from picloud.engine.binding import calls
 from picloud.engine.counters import CacheCounters
 from picloud.engine.library import library
-from picloud.engine.log import Emit, RunLog, Write, to_logging, to_text
+from picloud.engine.log import Emit, KeptLines, RunLog, Write, to_logging, to_text
 from picloud.engine.outcome import error_of, response_of
 from picloud.engine.validator import check_source
 from picloud.errors import InvalidInput, InvalidModule, InvalidScript
@@ -68,14 +68,16 @@ class Executor:
     def endpoint(
         self, app: App, script: LinkedScript, source: ScriptSource, request: Request, params: Mapping[str, str],
         *, timeout_s: float | None = None, write: Write | None = None, observe: Observe | None = None,
-        run: Run | None = None,
+        run: Run | None = None, lines: KeptLines | None = None,
     ) -> Response:  # fmt: skip
         """Answer one request; raises `ScriptError`, `PlatformError`, or `InvalidInput` for a body that is not JSON.
 
         `timeout_s` shortens the limit. `write` gets what the script prints; None: the log. `run` is that of a test
         which makes the request, so that both have one clock, one randomness and one transaction; None: one of its own.
+        `lines` keeps what the script logs.
         """
         limits = self._within(timeout_s)
+        emit = _emit(app, script, request.id, write)
         query, headers = request.query, request.headers
         flat: list[Scalar] = []
         for pairs in (params.items(), query, headers.items()):
@@ -87,7 +89,7 @@ class Executor:
                 state, app, b"endpoint", script, source,
                 request.method, request.path, request.id, app.name, request.principal or False, request.body,
                 len(params), len(query), len(headers), *flat,
-                limits=limits, sdk=partial(_call, run), emit=_emit(app, script, request.id, write), observe=observe,
+                limits=limits, sdk=partial(_call, run), emit=lines.before(emit) if lines else emit, observe=observe,
                 seed=seed,
             )  # fmt: skip
         return response_of(values)

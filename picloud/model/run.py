@@ -1,8 +1,15 @@
-"""Runs: what one execution of a script used."""
+"""Runs: what one execution of a script used, and what is kept of it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final
+from uuid import UUID
+
+from picloud.model.app import AppId
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,3 +50,60 @@ class RunReport:
 
 def _size(count: int) -> str:
     return f"{count / 2**20:.1f} MiB" if count >= 2**20 else f"{count / 2**10:.0f} KiB"
+
+
+class RunStatus(StrEnum):
+    """How a run ended."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    """By an error of the script, or at one of its limits."""
+    REFUSED = "refused"
+    """The caller sent what the script could not read."""
+    FAULT = "fault"
+    """By a fault of the platform."""
+
+
+ENDPOINT: Final = "endpoint"
+"""The kind of a run that answers a request; others have the kind of their trigger."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """What the history keeps of one run, or of many that were alike."""
+
+    id: UUID
+    app_id: AppId
+    kind: str
+    """`ENDPOINT`, or the kind of the trigger."""
+    script: str
+    version: str
+    """Of the script: hex SHA-256."""
+    revision: int
+    """Of the app."""
+    trigger: str | None
+    """None: it answered a request."""
+    subject: str
+    """The request or the event in short: `GET /hello/ada`, `set user:ada`."""
+    principal: str | None
+    """Who made the request; None: nobody known, or an event."""
+    request_id: str | None
+    events: tuple[UUID, ...]
+    redrives: UUID | None
+    """The dead letter that was delivered again."""
+    status: RunStatus
+    code: str | None
+    """Of the error."""
+    message: str | None
+    http_status: int | None
+    """Of the answer; None: an event, or there was none."""
+    started_at: datetime
+    duration_ms: float
+    """Wall-clock; the mean of those that were alike."""
+    alike: int
+    """How many runs it stands for. More than one: the others have rows of their own."""
+    details: Mapping[str, Any]
+    """Place of the error (`script`, `line`), `traceback`, `log`, and what the run `used` (a `RunReport`)."""
+    input: bytes | None
+    """None: it was too large to keep, or the record stands for many."""
+    input_bytes: int

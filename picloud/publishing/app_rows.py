@@ -421,6 +421,7 @@ LEFT_OUT: Final[Mapping[str, str]] = {
     "script_imports": "what the scripts say",
     "schedules": "they begin where the app goes live",
     "ticks": "what became of schedules in this database",
+    "runs": "what ran in this database",
     "document_keys": "made of documents and indexes",
 }
 """The other tables of apps, and why."""

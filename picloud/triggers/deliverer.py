@@ -9,23 +9,19 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any
 
 from picloud.engine.dispatcher import Snapshots
 from picloud.engine.executor import RETRY_AS_USUAL, Executor
-from picloud.engine.log import KeptLines, to_logging
+from picloud.engine.history import RunHistory, Watched
+from picloud.engine.log import to_logging
 from picloud.errors import NotFound, RunInterrupted, ScriptError, StaleRevision
 from picloud.model.app import App
 from picloud.model.event import Message, Verdicts
-from picloud.model.run import RunReport
 from picloud.model.script import LinkedScript
 from picloud.modules.source import Snapshot, routed_script
 from picloud.storage.deliveries import Delivery, DeliveryRepository, Failure, Key, NotYet
-
-TRACEBACK_MAX: Final = 20
-"""Lines kept with each failed attempt."""
 
 _log = logging.getLogger(__name__)
 
@@ -33,10 +29,13 @@ _log = logging.getLogger(__name__)
 class Deliverer:
     """Makes deliveries, from any thread."""
 
-    def __init__(self, deliveries: DeliveryRepository, snapshots: Snapshots, executor: Executor) -> None:
+    def __init__(
+        self, deliveries: DeliveryRepository, snapshots: Snapshots, executor: Executor, history: RunHistory
+    ) -> None:
         self._deliveries = deliveries
         self._snapshots = snapshots
         self._executor = executor
+        self._history = history
 
     def deliver(self, key: Key, job_id: int) -> datetime | None:
         """Make the delivery; return when the job is to come again, None when it has nothing more to do.
@@ -59,8 +58,7 @@ class Deliverer:
     def _run(self, taken: Sequence[Delivery]) -> list[Failure]:
         """Run the script; return the failures, none for what it is done with."""
         first, verdicts = taken[0], Verdicts()
-        lines = KeptLines()
-        reports: list[RunReport] = []
+        watched = Watched()
         error: ScriptError | None = None
         snapshot = self._snapshot(first.app)
         try:
@@ -68,12 +66,12 @@ class Deliverer:
         except NotFound:
             return [_gone(delivery) for delivery in taken]
         try:
-            self._run_script(snapshot, script, taken, verdicts, lines, reports)
+            self._run_script(snapshot, script, taken, verdicts, watched)
         except RunInterrupted:
             raise
         except ScriptError as failure:
             error = failure
-        details = _details(script, error, lines, reports)
+        details = {"version": script.script.version, **watched.details(error)}
         return [
             _failure(delivery, error, details, verdicts.retried.get(place))
             for place, delivery in enumerate(taken)
@@ -90,23 +88,33 @@ class Deliverer:
         return snapshot
 
     def _run_script(
-        self, snapshot: Snapshot, script: LinkedScript, taken: Sequence[Delivery], verdicts: Verdicts, lines: KeptLines,
-        reports: list[RunReport],
-    ) -> None:  # fmt: skip
+        self, snapshot: Snapshot, script: LinkedScript, taken: Sequence[Delivery], verdicts: Verdicts, watched: Watched
+    ) -> None:
+        """Run the script and note it in the history, also when a fault of the platform ends it."""
         first = taken[0]
+        messages = [Message(delivery.event, delivery.attempts + 1) for delivery in taken]
         emit = to_logging(
             {"action": "script_log", "app": first.app.name, "script": first.script, "event": str(first.event.id)}
         )
-        self._executor.trigger(
-            snapshot.app,
-            script,
-            snapshot,
-            [Message(delivery.event, delivery.attempts + 1) for delivery in taken],
-            verdicts,
-            emit=lines.before(emit),
-            timeout_s=first.timeout_s,
-            observe=reports.append,
-        )
+        ended: Exception | None = None
+        try:
+            self._executor.trigger(
+                snapshot.app,
+                script,
+                snapshot,
+                messages,
+                verdicts,
+                emit=watched.lines.before(emit),
+                timeout_s=first.timeout_s,
+                observe=watched.observe,
+            )
+        except Exception as error:
+            ended = error
+            raise
+        finally:
+            self._history.trigger(
+                snapshot.app, script, first.key.trigger, messages, watched, ended, redrives=first.redrives
+            )
 
 
 def _failure(delivery: Delivery, error: ScriptError | None, details: dict[str, Any], pause_s: float | None) -> Failure:
@@ -129,16 +137,3 @@ def _failure(delivery: Delivery, error: ScriptError | None, details: dict[str, A
 def _gone(delivery: Delivery) -> Failure:
     message = f"The app has no script {delivery.script!r} any more: publish one and redrive, or discard."
     return Failure(delivery.key, datetime.now(UTC), NotFound.code, message, {}, None)
-
-
-def _details(
-    script: LinkedScript, error: ScriptError | None, lines: KeptLines, reports: Sequence[RunReport]
-) -> dict[str, Any]:
-    return {
-        "version": script.script.version,
-        "script": error.script if error else None,
-        "line": error.line if error else None,
-        "traceback": list(error.traceback[:TRACEBACK_MAX]) if error else [],
-        "log": lines.lines,
-        "used": asdict(reports[-1]) if reports else None,
-    }

@@ -14,14 +14,18 @@ from procrastinate.exceptions import ConnectorException
 from procrastinate.jobs import Job
 
 from picloud.errors import PicloudError
+from picloud.settings import Settings
 from picloud.storage.database import Database
 from picloud.storage.deliveries import DeliveryRepository, Key
 from picloud.storage.housekeeping import delete_decided_letters, delete_expired_tokens, delete_old_ticks
 from picloud.storage.kv import delete_expired
+from picloud.storage.runs import RunRepository
 from picloud.triggers.deliverer import Deliverer
 
 HOUSEKEEPING = "picloud.housekeeping"
 HOURLY = "0 * * * *"
+TRIM_HISTORY = "picloud.trim_history"
+EVERY_MINUTE = "* * * * *"
 DELIVER = "picloud.deliver"
 STALLED = "picloud.take_over"
 EVERY_10_S = "*/10 * * * * *"
@@ -60,11 +64,12 @@ class _ComeAgain(BaseRetryStrategy):
         return RetryDecision(retry_at=datetime.now(UTC) + timedelta(seconds=pause_s))
 
 
-def build_app(database: Database, deliverer: Deliverer, *, timeout_s: float) -> App:
+def build_app(database: Database, deliverer: Deliverer, settings: Settings) -> App:
     """Return the application over a migrated database.
 
-    Its tasks use `database`, which must be open while they run. `timeout_s` is how long it waits for a connection.
+    Its tasks use `database`, which must be open while they run.
     """
+    timeout_s = settings.database_timeout_s
     connector = PsycopgConnector(
         conninfo=database.conninfo,
         min_size=1,
@@ -83,12 +88,19 @@ def build_app(database: Database, deliverer: Deliverer, *, timeout_s: float) -> 
         DeliveryRepository(database).delete_settled()
         delete_old_ticks(database)
         delete_decided_letters(database)
+        RunRepository(database).delete_old(settings.runs_kept_days, settings.failed_runs_kept_days)
         _log.info(
             "Housekeeping deleted %d expired tokens and %d expired entries of kv",
             tokens,
             entries,
             extra={"action": "housekeeping", "tokens": tokens, "kv_entries": entries, "timestamp": timestamp},
         )
+
+    @app.periodic(cron=EVERY_MINUTE)
+    @app.task(name=TRIM_HISTORY, queueing_lock=TRIM_HISTORY)
+    def trim_history(timestamp: int) -> None:  # noqa: ARG001  (every periodic task gets it)
+        """Keep the newest runs."""
+        RunRepository(database).delete_surplus(settings.runs_kept)
 
     @app.task(name=DELIVER, queue="triggers", retry=_ComeAgain(), pass_context=True)
     def deliver(context: JobContext, app_id: str, event_id: str, trigger: str) -> None:

@@ -31,7 +31,7 @@ def run_worker(database: Database, deliverer: Deliverer, settings: Settings) -> 
 
     Call in the main thread, with a migrated database that is there; waits for one that goes away later.
     """
-    app = build_app(database, deliverer, timeout_s=settings.database_timeout_s)
+    app = build_app(database, deliverer, settings)
     with Scheduler(ScheduleRepository(database)).running():
         asyncio.run(_run(app, settings.worker_threads, drain_s=settings.run_timeout_s + settings.run_grace_s))
 

@@ -15,6 +15,7 @@ LIVE: Mapping[str, Mapping[str, str]] = {
         "name": "in the header",
         "revision": "in the header",
         "created_at": "in the header",
+        "runs_kept_days": "the history begins where the app goes live",
     },
     "scripts": {
         "app_id": "the app's",

@@ -10,6 +10,7 @@ from procrastinate.jobs import Job
 from procrastinate.tasks import Task
 
 from picloud.errors import DatabaseUnavailable
+from picloud.settings import Settings
 from picloud.storage.database import Database
 from picloud.triggers.deliverer import Deliverer
 from picloud.triggers.tasks import DELIVER, FAULT_PAUSE_MAX_S, FAULT_PAUSE_S, build_app
@@ -18,7 +19,7 @@ from picloud.triggers.tasks import DELIVER, FAULT_PAUSE_MAX_S, FAULT_PAUSE_S, bu
 @pytest.fixture
 def task() -> Task[..., object, ...]:
     database = Database("host=none", pool_size=1, timeout_s=1)
-    return build_app(database, cast(Deliverer, None), timeout_s=1).tasks[DELIVER]
+    return build_app(database, cast(Deliverer, None), Settings()).tasks[DELIVER]
 
 
 @pytest.mark.parametrize(

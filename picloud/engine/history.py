@@ -1,0 +1,293 @@
+"""Notes each run in the history, beside the run: it costs a run next to nothing, and never fails one.
+
+Runs are gathered in memory and written by a thread, once a second. Of runs that are alike (one script, one way to end)
+the first few of each second have a row each; the others are counted by one more row. So a flood takes little room, in
+memory and in the database, every run is counted, and no success pushes out an error. While the database is away, the
+notes wait. A process that is killed loses those of its last second.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, Final
+from uuid import UUID, uuid4
+
+from picloud.engine.executor import Observe
+from picloud.engine.log import KeptLines
+from picloud.engine.run_input import INPUT_MAX_BYTES, RunInput, messages_input, request_input
+from picloud.errors import CallerError, DatabaseUnavailable, PicloudError, PlatformError, RunInterrupted, ScriptError
+from picloud.model.app import App, AppId
+from picloud.model.event import Message
+from picloud.model.http import Request, Response
+from picloud.model.run import ENDPOINT, RunRecord, RunReport, RunStatus
+from picloud.model.script import LinkedScript
+from picloud.storage.runs import RunRepository
+
+ALIKE_MAX: Final = 20
+"""Rows a second for runs of one script that ended in one way; one more counts the others."""
+FLUSH_S: Final = 1.0
+CLOSE_S: Final = 5.0
+"""How long the end of a process waits for its last notes to be written."""
+TRACEBACK_MAX: Final = 20
+"""Lines kept with each run that failed."""
+
+_log = logging.getLogger(__name__)
+
+Key = tuple[object, ...]
+"""What is the same of runs that are alike."""
+
+
+@dataclass(slots=True)
+class Watched:
+    """What is seen of one run while it goes on."""
+
+    also: Observe | None = None
+    """Who else gets the report."""
+    lines: KeptLines = field(default_factory=KeptLines)
+    report: RunReport | None = None
+
+    def observe(self, report: RunReport) -> None:
+        """Take the report of the run."""
+        self.report = report
+        if self.also is not None:
+            self.also(report)
+
+    @property
+    def wall_ms(self) -> float:
+        """How long it took; 0 when it did not begin."""
+        return self.report.wall_ms if self.report else 0.0
+
+    def details(self, error: Exception | None) -> dict[str, Any]:
+        """Return what is kept of the run beside its error's code and message."""
+        script_error = error if isinstance(error, ScriptError) else None
+        return {
+            "script": script_error.script if script_error else None,
+            "line": script_error.line if script_error else None,
+            "traceback": list(script_error.traceback[:TRACEBACK_MAX]) if script_error else [],
+            "log": self.lines.lines,
+            "used": asdict(self.report) if self.report else None,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """One run until it is written."""
+
+    record: RunRecord
+    """Without its input."""
+    input: RunInput | None
+    """None: it is too large to keep."""
+
+
+@dataclass(slots=True)
+class _Alike:
+    """Runs of one script that ended in one way, since the last flush."""
+
+    kept: list[_Kept] = field(default_factory=list)
+    more: int = 0
+    more_ms: float = 0.0
+    last_at: float = 0.0
+    """When the last one of `more` began."""
+
+
+class RunHistory:
+    """Takes runs from any thread; a thread of its own writes them."""
+
+    def __init__(self, runs: RunRepository) -> None:
+        self._runs = runs
+        self._waiting: dict[Key, _Alike] = {}
+        self._lock = threading.Lock()
+        self._writing = threading.Lock()
+        self._writer: threading.Thread | None = None
+        self._stop = threading.Event()
+
+    def endpoint(
+        self, app: App, script: LinkedScript, request: Request, params: Mapping[str, str], watched: Watched,
+        ended: Response | Exception,
+    ) -> None:  # fmt: skip
+        """Note the run of an endpoint."""
+        error, status = (ended, None) if isinstance(ended, Exception) else (None, ended.status)
+        self._note(
+            (app.id, script.key, status, _code(error)),
+            watched,
+            lambda: _kept(app, script, request_input(request, params), watched, error, http_status=status),
+        )
+
+    def trigger(
+        self, app: App, script: LinkedScript, trigger: str, messages: Sequence[Message], watched: Watched,
+        error: Exception | None, redrives: UUID | None,
+    ) -> None:  # fmt: skip
+        """Note the run of a trigger; `redrives` is the dead letter that was delivered again."""
+        self._note(
+            (app.id, script.key, trigger, _code(error)),
+            watched,
+            lambda: _kept(
+                app, script, messages_input(messages), watched, error, trigger=trigger, redrives=redrives
+            ),
+        )  # fmt: skip
+
+    def flush(self) -> None:
+        """Write what waits; raises `DatabaseUnavailable`, and then it waits on."""
+        with self._writing:
+            with self._lock:
+                waiting, self._waiting = self._waiting, {}
+            by_app: dict[AppId, dict[Key, _Alike]] = defaultdict(dict)
+            for key, alike in waiting.items():
+                by_app[alike.kept[0].record.app_id][key] = alike
+            while by_app:
+                _app_id, groups = by_app.popitem()
+                try:
+                    self._write(list(groups.values()))
+                except DatabaseUnavailable:
+                    self._wait_on(groups, *by_app.values())
+                    raise
+
+    def close(self) -> None:
+        """Write what waits, if that can be done soon."""
+        self._stop.set()
+        if self._writer is not None:
+            self._writer.join(CLOSE_S)
+
+    def _note(self, key: Key, watched: Watched, keep: Callable[[], _Kept]) -> None:
+        with self._lock:
+            alike = self._waiting.get(key)
+            if alike is None:
+                alike = self._waiting[key] = _Alike()
+            if len(alike.kept) < ALIKE_MAX:
+                alike.kept.append(keep())
+            else:
+                alike.more += 1
+                alike.more_ms += watched.wall_ms
+                alike.last_at = time.time() - watched.wall_ms / 1000
+            if self._writer is None:
+                self._writer = threading.Thread(target=self._run, name="picloud history", daemon=True)
+                self._writer.start()
+
+    def _run(self) -> None:
+        while not self._stop.wait(FLUSH_S):
+            self._try_flush()
+        self._try_flush()
+
+    def _try_flush(self) -> None:
+        try:
+            self.flush()
+        except DatabaseUnavailable:  # which has said so in the log
+            return
+
+    def _write(self, groups: Sequence[_Alike]) -> None:
+        records = [record for alike in groups for record in _records(alike)]
+        try:
+            self._runs.add(sorted(records, key=lambda record: record.started_at))
+        except DatabaseUnavailable:
+            raise
+        except Exception:  # a bug: runs go on without their notes, and the log says so
+            _log.exception(
+                "%d notes of runs could not be written and are lost", len(records), extra={"action": "history_failed"}
+            )
+
+    def _wait_on(self, *kept: Mapping[Key, _Alike]) -> None:
+        """Put back what could not be written, in front of what has come since."""
+        with self._lock:
+            for groups in kept:
+                for key, alike in groups.items():
+                    newer = self._waiting.get(key)
+                    self._waiting[key] = alike if newer is None else _merged(alike, newer)
+
+
+def _merged(older: _Alike, newer: _Alike) -> _Alike:
+    kept = [*older.kept, *newer.kept]
+    cut = [found.record for found in kept[ALIKE_MAX:]]
+    last_at = max([older.last_at, newer.last_at, *(record.started_at.timestamp() for record in cut)])
+    more_ms = older.more_ms + newer.more_ms + sum(record.duration_ms for record in cut)
+    return _Alike(kept[:ALIKE_MAX], older.more + newer.more + len(cut), more_ms, last_at)
+
+
+def _records(alike: _Alike) -> list[RunRecord]:
+    records = [replace(kept.record, input=kept.input.encode() if kept.input else None) for kept in alike.kept]
+    if alike.more:
+        records.append(
+            replace(
+                alike.kept[-1].record,
+                id=uuid4(),
+                principal=None,
+                request_id=None,
+                events=(),
+                redrives=None,
+                started_at=_moment(alike.last_at),
+                duration_ms=alike.more_ms / alike.more,
+                alike=alike.more,
+                details=Watched().details(None),
+                input_bytes=0,
+            )
+        )
+    return records
+
+
+def _kept(
+    app: App, script: LinkedScript, given: RunInput, watched: Watched, error: Exception | None,
+    *, http_status: int | None = None, trigger: str | None = None, redrives: UUID | None = None,
+) -> _Kept:  # fmt: skip
+    """Return what is kept of a run that has ended just now, nothing of its error object, which holds its frames."""
+    request, messages = given.request, given.messages
+    size = given.size_bytes
+    record = RunRecord(
+        id=uuid4(),
+        app_id=app.id,
+        kind=ENDPOINT if request is not None else str(messages[0].event.kind),
+        script=script.script.name,
+        version=script.key.decode(),
+        revision=app.revision,
+        trigger=trigger,
+        subject=given.subject,
+        principal=request.principal if request is not None else None,
+        request_id=request.id if request is not None else None,
+        events=tuple(message.event.id for message in messages),
+        redrives=redrives,
+        status=_status(error),
+        code=_code(error),
+        message=_message(error),
+        http_status=http_status,
+        started_at=_moment(time.time() - watched.wall_ms / 1000),
+        duration_ms=watched.wall_ms,
+        alike=1,
+        details=watched.details(error),
+        input=None,
+        input_bytes=size,
+    )
+    return _Kept(record, given if size <= INPUT_MAX_BYTES else None)
+
+
+def _status(error: Exception | None) -> RunStatus:
+    match error:
+        case None:
+            return RunStatus.SUCCEEDED
+        case RunInterrupted():
+            return RunStatus.FAULT
+        case ScriptError():
+            return RunStatus.FAILED
+        case CallerError():
+            return RunStatus.REFUSED
+    return RunStatus.FAULT
+
+
+def _code(error: Exception | None) -> str | None:
+    if error is None:
+        return None
+    return error.code if isinstance(error, PicloudError) else PlatformError.code
+
+
+def _message(error: Exception | None) -> str | None:
+    """Return the sentence of an error; what is no error of PiCloud's may say what nobody is to read."""
+    if error is None:
+        return None
+    return error.message if isinstance(error, PicloudError) else PlatformError().message
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
