@@ -9,6 +9,7 @@ import click
 
 from picloud.cli.session import json_option, open_session, print_json, print_table
 from picloud.model.app import check_app_name
+from picloud.model.run import DAYS_MAX
 
 if TYPE_CHECKING:
     from picloud.publishing.transfer import Transferred
@@ -59,6 +60,27 @@ def delete(name: str, yes: bool) -> None:
             click.confirm(f"Delete app {name} with its scripts, routes, releases and tokens?", abort=True, err=True)
         platform.apps.delete(name)
     click.echo(f"Deleted app {name}.")
+
+
+@app.command()
+@click.argument("name")
+@click.option("--runs-days", type=click.IntRange(0, DAYS_MAX), help="Keep runs that ended well for so many days.")
+@click.option("--default", "to_default", is_flag=True, help="Keep them as PICLOUD_RUNS_KEPT_DAYS says.")
+@json_option
+def retention(name: str, runs_days: int | None, to_default: bool, as_json: bool) -> None:
+    """Say how long an app's runs are kept in the history, or change it."""
+    if runs_days is not None and to_default:
+        raise click.UsageError("--runs-days and --default exclude each other.")
+    with open_session() as platform:
+        app_id = platform.apps.get(name).id
+        if runs_days is not None or to_default:
+            platform.run_records.keep_days(app_id, runs_days)
+        own, settings = platform.run_records.kept_days(app_id), platform.settings
+    days = settings.runs_kept_days if own is None else own
+    if as_json:
+        print_json({"app": name, "runs_kept_days": days, "is_own": own is not None})
+    else:
+        click.echo(f"Runs of {name} that ended well are kept for {days} days, others {settings.failed_runs_kept_days}.")
 
 
 @app.command("export")

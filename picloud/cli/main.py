@@ -13,6 +13,7 @@ from picloud.cli.doctor import doctor
 from picloud.cli.lab import lab
 from picloud.cli.publish import publish
 from picloud.cli.release import release
+from picloud.cli.run import run
 from picloud.cli.serve import serve
 from picloud.cli.token import token
 from picloud.cli.worker import worker
@@ -49,5 +50,5 @@ def version() -> None:
     click.echo(__version__)
 
 
-for _command in (app, call, db, doctor, lab, publish, release, serve, token, version, worker):
+for _command in (app, call, db, doctor, lab, publish, release, run, serve, token, version, worker):
     main.add_command(_command)

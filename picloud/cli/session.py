@@ -57,8 +57,10 @@ def print_json(value: object) -> None:
 
 
 def print_table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print rows in aligned columns."""
-    table = [list(titles), *([str(cell) for cell in row] for row in rows)]
+    """Print rows in aligned columns, whatever control characters somebody wrote into them."""
+    from picloud.engine.log import one_line
+
+    table = [list(titles), *([one_line(str(cell)) for cell in row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for row in table:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

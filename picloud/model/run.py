@@ -64,6 +64,8 @@ class RunStatus(StrEnum):
     """By a fault of the platform."""
 
 
+DAYS_MAX: Final = 36_500
+"""That runs can be kept."""
 ENDPOINT: Final = "endpoint"
 """The kind of a run that answers a request; others have the kind of their trigger."""
 

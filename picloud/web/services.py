@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from picloud.storage.database import Database
     from picloud.storage.live import LiveRepository
     from picloud.storage.releases import ReleaseRepository
+    from picloud.storage.runs import RunRepository
     from picloud.storage.schedules import ScheduleRepository
     from picloud.storage.tokens import TokenRepository
 
@@ -36,6 +37,8 @@ class Services(Protocol):
     def releases(self) -> ReleaseRepository: ...  # noqa: D102
     @property
     def schedules(self) -> ScheduleRepository: ...  # noqa: D102
+    @property
+    def run_records(self) -> RunRepository: ...  # noqa: D102
     @property
     def tokens(self) -> TokenRepository: ...  # noqa: D102
     @property

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from picloud.model.principal import Scope
-from picloud.web.api import apps, models, releases, scripts
+from picloud.web.api import apps, models, releases, run_models, runs, scripts
 from picloud.web.api.operation import Operation
 
 _ADMIN = frozenset({Scope.APP_ADMIN})
 _READ = frozenset({Scope.SCRIPT_READ})
+_DATA = frozenset({Scope.DATA_READ})
 _WRITE = frozenset({Scope.SCRIPT_WRITE})
 _ROUTE = frozenset({Scope.ROUTE_MANAGE})
 _TRIGGER = frozenset({Scope.TRIGGER_MANAGE})
@@ -74,6 +75,25 @@ OPERATIONS = (
         query=models.TickQuery,
     ),
     Operation("DELETE", _TRIGGER_PATH, "Delete a trigger", scripts.delete_trigger, _TRIGGER, _CHANGED),
+    Operation("GET", f"{_APP}/runs", "List runs", runs.list_runs, _DATA, run_models.RunList, query=run_models.RunQuery),
+    Operation("GET", f"{_APP}/runs/{{run}}", "Show a run", runs.get_run, _DATA, run_models.RunDetails),
+    Operation(
+        "GET",
+        f"{_APP}/retention",
+        "Show how long runs are kept",
+        runs.get_retention,
+        _READ,
+        run_models.RetentionView,
+    ),
+    Operation(
+        "PUT",
+        f"{_APP}/retention",
+        "Say how long runs are kept",
+        runs.put_retention,
+        _ADMIN,
+        run_models.RetentionView,
+        body=run_models.RetentionBody,
+    ),
     Operation(
         "POST", f"{_APP}/plan", "Plan a release", releases.plan_release, _READ, models.PlanView, body=models.PlanBody
     ),

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tests.integration.web.conftest import Answer, Client, TokenMaker
 
 API = "/api/v1"
-VALUES = {"app": "blog", "script": "greet", "number": "1", "trigger": "watch"}
+VALUES = {"app": "blog", "script": "greet", "number": "1", "trigger": "watch", "run": "0" * 32}
 
 
 def target(operation: Operation) -> str:
@@ -64,6 +64,7 @@ def test_a_foreign_app_answers_like_one_that_does_not_exist(client: Client, make
             "put_route": {"method": "GET", "pattern": "/x", "script": "hello"},
             "put_trigger": {"kind": "topic", "source": "t", "script": "hello"},
             "rename_script": {"name": "x"},
+            "put_retention": {"runs_kept_days": 1},
         }.get(operation.name, {"manifest": small_manifest()})
         where = target(operation) + ("?method=GET&pattern=/text" if operation.name == "delete_route" else "")
         foreign = client(operation.method, where, token=token, data=data)

@@ -8,11 +8,15 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import psycopg
 import pytest
 from psycopg import sql
 
+from picloud.engine.history import Watched
+from picloud.model.app import App
+from picloud.model.run import ENDPOINT, RunRecord, RunStatus
 from picloud.platform import Platform
 from picloud.web.api.operation import Operation
 from picloud.web.api.operations import OPERATIONS
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
 
 API = "/api/v1"
 OURS, THEIRS = "alpha", "bravo"
+RUN = UUID(int=2**127)
 REQUEST_ID = {"X-Request-Id": "the-same-for-all"}
 NO_TENANTS = {"apps", "schema_migrations"}
 UNIQUE_OVER_ALL_APPS = {"tokens_pkey", "tokens_hash_key", "tokens_name"}
@@ -81,6 +86,10 @@ CASES: Mapping[str, Case] = {
         {"kind": "topic", "source": "t", "script": "who"}, changes=True, shows='"changed":["trigger watch"]'
     ),
     "list_ticks": Case(shows='{"ticks":[]}'),
+    "list_runs": Case(shows='"subject":"GET /alpha"'),
+    "get_run": Case(shows='"subject":"GET /alpha"'),
+    "get_retention": Case(shows='"is_own":false'),
+    "put_retention": Case({"runs_kept_days": 3}, changes=True, shows='"is_own":true'),
     "delete_trigger": Case(changes=True, shows='"removed":["trigger watch"]'),
     "plan_release": Case({"manifest": PUBLISH["manifest"]}, shows='"unchanged":["endpoint spare"'),
     "list_releases": Case(shows="message 2 of alpha"),
@@ -90,6 +99,16 @@ CASES: Mapping[str, Case] = {
     "roll_back": Case(changes=True, shows='"changed":["module shared","endpoint who","test own"]'),
 }
 every_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
+
+
+def run_of(app: App) -> RunRecord:
+    """Both apps have a run of one id."""
+    return RunRecord(
+        id=RUN, app_id=app.id, kind=ENDPOINT, script="who", version="0" * 64, revision=1, trigger=None,
+        subject=f"GET /{app.name}", principal=None, request_id=None, events=(), redrives=None,
+        status=RunStatus.SUCCEEDED, code=None, message=None, http_status=200, started_at=app.created_at,
+        duration_ms=1.0, alike=1, details=Watched().details(None), input=None, input_bytes=0,
+    )  # fmt: skip
 
 
 class Apps:
@@ -102,6 +121,7 @@ class Apps:
             platform.apps.create(app)
             for version in (1, 2):
                 self.publish(app, version)
+            platform.run_records.add([run_of(platform.apps.get(app))])
         self.token, self.their_token = make_token(OURS), make_token(THEIRS)
 
     def publish(self, app: str, version: int) -> None:
@@ -114,19 +134,19 @@ class Apps:
     def call(self, operation: Operation, app: str, token: str | None = None, *, there: bool = True) -> Answer:
         """Call the operation on an app, for a script and release that are there, or that are nowhere."""
         case = CASES[operation.name]
-        values = {"script": "spare", "number": "1", "trigger": "watch"}
+        values = {"script": "spare", "number": "1", "trigger": "watch", "run": RUN.hex}
         if not there:
-            values = {"script": "none", "number": "99", "trigger": "none"}
+            values = {"script": "none", "number": "99", "trigger": "none", "run": "0" * 32}
         return self.admin(operation.method, operation.path.format(app=app, **values) + case.query, case.data, token)
 
     def run(self, app: str, path: str = "/who", token: str | None = None) -> Answer:
         return self.client("GET", f"/run/{app}{path}", token=token, headers=REQUEST_ID)
 
     def dump(self, app: str) -> list[tuple[Any, ...]]:
-        """Every row the app has, and which transaction wrote it."""
+        """Every row the app has, and which transaction wrote it; but for its runs, of which any call makes one."""
         with self.platform.database.connection() as connection:
             select = sql.SQL("SELECT tableoid::regclass::text, xmin::text, t::text FROM {} AS t WHERE {} = %s")
-            tables = [("apps", "id"), *((table, "app_id") for table in tenant_tables(connection))]
+            tables = [("apps", "id"), *((table, "app_id") for table in tenant_tables(connection) if table != "runs")]
             rows = [
                 connection.execute(select.format(*map(sql.Identifier, names)), [self.platform.apps.get(app).id])
                 for names in tables
@@ -134,8 +154,9 @@ class Apps:
             return sorted(row for found in rows for row in found)
 
     def seen(self, app: str, token: str) -> list[Any]:
-        """Everything the app answers over HTTP."""
+        """Everything the app answers over HTTP, but for the list of its runs: to ask makes more of them."""
         reads = [operation for operation in OPERATIONS if operation.method == "GET" and "{app}" in operation.path]
+        reads = [operation for operation in reads if operation.name != "list_runs"]
         answers = [self.call(operation, app, token) for operation in reads]
         runs = [self.run(app), self.run(app, "/private", token), self.run(app, "/private"), self.run(app, "/none")]
         return [(answer.status, answer.body) for answer in (*answers, *runs)]

@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from picloud.errors import ScriptError
+from picloud.model.http import Request
+from picloud.platform import open_platform
+from picloud.settings import Settings
 from picloud.version import __version__
 
 if TYPE_CHECKING:
@@ -316,3 +321,37 @@ def test_a_release_is_shown_and_called(picloud: Picloud, notebook: Notebook) -> 
     assert old.out == '{"message":"Hello, ada"}\n'
     assert "no release 9" in picloud("call", "GET", "/hello/ada", "--app", "blog", "--release", "9").err
     assert picloud("call", "POST", "/echo", "--app", "blog", "--json", "{}", "--release", "1").code == 1
+
+
+def test_what_was_called_is_in_the_history(picloud: Picloud, notebook: Notebook) -> None:
+    picloud("publish", notebook(HELLO, BROKEN), "--app", "blog")
+    with open_platform(Settings()) as platform:
+        for path in ("/hello/a\x1b[31mda", "/broken"):
+            match = platform.dispatcher.match("blog", "GET", path)
+            with suppress(ScriptError):
+                platform.dispatcher.run(match, Request("GET", path, "request"))
+    failed, called = picloud("run", "list", "--app", "blog", "--json").json()
+    assert (failed["subject"], failed["status"], called["status"]) == ("GET /broken", "failed", "succeeded")
+    table = picloud("run", "list", "--app", "blog").out
+    assert "\x1b" not in table
+    assert "GET /hello/a\\u001b[31mda" in table
+    only = picloud("run", "list", "--app", "blog", "--status", "failed", "--script", "broken", "--json").json()
+    assert only == [failed]
+    shown = picloud("run", "show", failed["id"][:8], "--app", "blog", "--json").json()
+    assert failed.items() <= shown.items()
+    assert shown["error_line"] == 2
+    assert "error_line: 2\n" in picloud("run", "show", failed["id"], "--app", "blog").out
+    assert picloud("run", "show", "0" * 8, "--app", "blog").code == 1
+    assert picloud("run", "list", "--app", "blog", "--status", "good").code == 2
+
+
+def test_an_app_says_how_long_its_runs_are_kept(picloud: Picloud) -> None:
+    picloud("app", "create", "blog")
+    said = {"app": "blog", "runs_kept_days": 7, "is_own": False}
+    assert picloud("app", "retention", "blog", "--json").json() == said
+    changed = picloud("app", "retention", "blog", "--runs-days", "0", "--json").json()
+    assert changed == said | {"runs_kept_days": 0, "is_own": True}
+    assert picloud("app", "retention", "blog").out.startswith("Runs of blog that ended well are kept for 0 days")
+    assert picloud("app", "retention", "blog", "--default", "--json").json() == said
+    assert picloud("app", "retention", "blog", "--default", "--runs-days", "1").code == 2
+    assert picloud("app", "retention", "nobody").code == 1
