@@ -68,13 +68,13 @@ class Executor:
     def endpoint(
         self, app: App, script: LinkedScript, source: ScriptSource, request: Request, params: Mapping[str, str],
         *, timeout_s: float | None = None, write: Write | None = None, observe: Observe | None = None,
-        run: Run | None = None, lines: KeptLines | None = None,
+        run: Run | None = None, lines: KeptLines | None = None, discard: bool = False,
     ) -> Response:  # fmt: skip
         """Answer one request; raises `ScriptError`, `PlatformError`, or `InvalidInput` for a body that is not JSON.
 
         `timeout_s` shortens the limit. `write` gets what the script prints; None: the log. `run` is that of a test
         which makes the request, so that both have one clock, one randomness and one transaction; None: one of its own.
-        `lines` keeps what the script logs.
+        `lines` keeps what the script logs. With `discard` nothing it stores stays.
         """
         limits = self._within(timeout_s)
         emit = _emit(app, script, request.id, write)
@@ -84,7 +84,7 @@ class Executor:
             for pair in pairs:
                 flat.extend(pair)
         seed = None if run is None else _lua_seed(run)
-        with self._borrow(app.id) as state, self._part_of(run, app, state, Phase.ENDPOINT) as run:
+        with self._borrow(app.id) as state, self._part_of(run, app, state, Phase.ENDPOINT, discard) as run:
             values = self._script(
                 state, app, b"endpoint", script, source,
                 request.method, request.path, request.id, app.name, request.principal or False, request.body,
@@ -96,11 +96,12 @@ class Executor:
 
     def trigger(
         self, app: App, script: LinkedScript, source: ScriptSource, messages: Sequence[Message], verdicts: Verdicts,
-        *, emit: Emit, timeout_s: float | None = None, observe: Observe | None = None,
+        *, emit: Emit, timeout_s: float | None = None, observe: Observe | None = None, discard: bool = False,
     ) -> None:  # fmt: skip
         """Let a script take an event, or several messages of a queue; raises `ScriptError` or `PlatformError`.
 
         What the script says of messages is in `verdicts` also when it fails. `timeout_s` stands in place of the limit.
+        With `discard` nothing it stores stays.
         """
         limits = self.limits.run
         if timeout_s is not None:
@@ -116,7 +117,7 @@ class Executor:
                 return _VERDICTS[operation](verdicts, *arguments)
             return _call(run, operation, arguments)
 
-        with self._borrow(app.id) as state, self._run_of(app, state, Phase.TRIGGER, causes) as run:
+        with self._borrow(app.id) as state, self._run_of(app, state, Phase.TRIGGER, causes, discard) as run:
             self._script(
                 state, app, b"trigger", script, source, str(first.kind), *flat,
                 limits=limits, sdk=sdk, emit=emit, observe=observe, seed=None,
@@ -133,7 +134,7 @@ class Executor:
         `call` makes a request; its first arguments are the test's `Run` and the seconds it has left. `timeout_s`
         shortens the limit.
         """
-        with self._borrow(app.id) as state, self._run_of(app, state, Phase.TEST) as run:
+        with self._borrow(app.id) as state, self._run_of(app, state, Phase.TEST, discard=True) as run:
             run.freeze(run.now_s())
             run.seed(seeded(script.script.name.encode()))
 
@@ -279,22 +280,22 @@ class Executor:
             self._give_back(app_id, state)
 
     @contextmanager
-    def _run_of(self, app: App, state: LuaState, phase: Phase, causes: int = 0) -> Iterator[Run]:
-        """Yield a run on an app's data, which gives back at the end what it has taken."""
+    def _run_of(self, app: App, state: LuaState, phase: Phase, causes: int = 0, discard: bool = False) -> Iterator[Run]:
+        """Yield a run on an app's data, which gives back at the end what it has taken, and with `discard` stored."""
         data = self._data
 
         def open_data(opened: OpenSession) -> DataSession:
-            return opened(app, lambda: state.remaining_s, phase is Phase.TEST, causes)
+            return opened(app, lambda: state.remaining_s, discard, causes)
 
         run = Run(phase, data and partial(open_data, data))
         with closing(run), self._tracked(self._runs, run):
             yield run
 
     @contextmanager
-    def _part_of(self, run: Run | None, app: App, state: LuaState, phase: Phase) -> Iterator[Run]:
+    def _part_of(self, run: Run | None, app: App, state: LuaState, phase: Phase, discard: bool) -> Iterator[Run]:
         """Yield a run of its own, or the one given, which is in this phase meanwhile: it may not do more than alone."""
         if run is None:
-            with self._run_of(app, state, phase) as run:
+            with self._run_of(app, state, phase, discard=discard) as run:
                 yield run
             return
         before, run.phase, depth = run.phase, phase, run.depth

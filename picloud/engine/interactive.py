@@ -12,17 +12,20 @@ from typing import Any, Final
 from picloud.engine.coverage import Coverage, CoveringExecutor
 from picloud.engine.dispatcher import Published
 from picloud.engine.executor import Executor, Observe
+from picloud.engine.log import to_text
 from picloud.engine.router import Router
+from picloud.engine.run_input import RunInput
 from picloud.engine.testing import TestResult, call_endpoint, run_test
 from picloud.engine.validator import check_script
 from picloud.errors import InvalidInput, MemoryLimitExceeded, NotFound, RunInterrupted, ScriptSyntaxError
 from picloud.lua.compiler import syntax_error
 from picloud.lua.state import HostCalls, LuaState, Scalar
 from picloud.model.app import App, check_app_name, unpublished
+from picloud.model.event import Verdicts
 from picloud.model.http import Response
 from picloud.model.release import Manifest, TestSource
 from picloud.model.route import Route
-from picloud.model.script import LinkedScript, Script
+from picloud.model.script import LinkedScript, Script, ScriptKind
 from picloud.model.trigger import Trigger
 from picloud.model.value import Value, plain, read_value
 from picloud.modules.graph import ImportGraph
@@ -340,6 +343,31 @@ class Interactive:
             write=self._write,
             observe=self._observe,
         )
+
+    def replay(
+        self, script: str, given: RunInput, verdicts: Verdicts, *, timeout_s: float | None = None
+    ) -> Response | None:
+        """Run a draft, else what is live, on what an earlier run was given; nothing it stores stays.
+
+        Returns the answer to a request. What the script says of messages is in `verdicts` also when it fails;
+        `timeout_s` is the limit of its trigger. Raises `NotFound` when there is no such endpoint, else as `Executor`.
+        """
+        app, source, _routes = self._view()
+        linked = source.find(script)
+        if linked is None or linked.script.kind is not ScriptKind.ENDPOINT:
+            raise NotFound(
+                f"There is no endpoint {script!r} any more, neither here nor live: define it in a cell, then replay."
+            )
+        if given.request is not None:
+            return self._executor.endpoint(
+                app, linked, source, given.request, given.params,
+                write=self._write, observe=self._observe, discard=True,
+            )  # fmt: skip
+        self._executor.trigger(
+            app, linked, source, given.messages, verdicts,
+            emit=to_text(self._write), timeout_s=timeout_s, observe=self._observe, discard=True,
+        )  # fmt: skip
+        return None
 
     def test(self, test: TestSource) -> TestResult:
         """Run a test against the drafts."""

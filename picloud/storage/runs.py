@@ -38,6 +38,8 @@ class RunFilter:
     event: UUID | None = None
     redrives: UUID | None = None
     """The dead letter that was delivered again."""
+    name: str | None = None
+    """Of the script or of the trigger."""
 
 
 ANY: Final = RunFilter()

@@ -17,6 +17,7 @@ WHERE r.app_id = %(app_id)s
     AND (%(before)s::bigint IS NULL OR r.number < %(before)s)
     AND (%(script)s::text IS NULL OR r.script = %(script)s)
     AND (%(trigger)s::text IS NULL OR r.trigger = %(trigger)s)
+    AND (%(name)s::text IS NULL OR r.script = %(name)s OR r.trigger = %(name)s)
     AND (%(statuses)s::text[] IS NULL OR r.status = ANY (%(statuses)s))
     AND (%(request_id)s::text IS NULL OR r.request_id = %(request_id)s)
     AND (%(event)s::uuid IS NULL OR %(event)s = ANY (r.events))
