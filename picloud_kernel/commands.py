@@ -13,12 +13,26 @@ from picloud.model.release import Manifest, about
 from picloud.model.route import Route
 from picloud.model.script import Script
 from picloud.publishing.annotated import is_annotated
-from picloud.publishing.cells import Command, Graph, Publish, Redrive, Releases, Report, Reset, Rollback, Show, UseApp
+from picloud.publishing.cells import (
+    Command,
+    Graph,
+    Logs,
+    Publish,
+    Redrive,
+    Releases,
+    Report,
+    Reset,
+    Rollback,
+    Runs,
+    Show,
+    UseApp,
+)
 from picloud.publishing.magics import help_text
 from picloud.publishing.publisher import Plan, Published, entries_of
 from picloud.settings import Settings
 from picloud_kernel.display import Bundle, changes_bundle, columns, text
 from picloud_kernel.graph import graph_bundle
+from picloud_kernel.history import History
 from picloud_kernel.session import Session
 
 
@@ -28,6 +42,7 @@ class Commands:
     def __init__(self, session: Session, *, server_url: str | None) -> None:
         self._session = session
         self.server_url = server_url
+        self.history = History(session)
 
     def run(self, command: Command) -> Bundle:
         """Return what the command shows; raises any `PicloudError`."""
@@ -40,6 +55,10 @@ class Commands:
                 return text(f"Reports of runs are {'shown' if shown else 'hidden'} from now on.")
             case Redrive(letter):
                 return text(self._redrive(letter))
+            case Runs():
+                return self.history.runs(command)
+            case Logs():
+                return self.history.logs(command)
             case Reset(drafts):
                 return text(self._reset(drafts))
             case Publish():

@@ -17,6 +17,7 @@ from picloud_kernel.scope import EXPECT_AT_END, REQUIRE_AT_END, Scope
 from picloud_kernel.session import Session
 
 MATCHES_MAX = 1000
+_RUNS_OPTIONS = ("--failed", "--limit")
 
 _MAGIC_AT_END = re.compile(r"(?:^|\n)(%{1,2}\w*)\Z")
 _ARGUMENT_AT_END = re.compile(r"(?:^|\n)(%{1,2}\w+)[ \t]+((?:[^\n]*[ \t])?)([^ \t\n]*)\Z")
@@ -77,6 +78,9 @@ class Completion:
             ("%releases", 0): self._releases,
             ("%report", 0): lambda: _words("on", "off"),
             ("%graph", 0): lambda: _scripts(scope),
+            ("%logs", 0): lambda: _scripts(scope),
+            ("%replay", 0): lambda: _scripts(scope),
+            ("%runs", 0): lambda: {**_scripts(scope), **_words(*_RUNS_OPTIONS)},
             ("%call", 0): lambda: _words(*METHODS),
             ("%call", 1): lambda: _paths(scope, given[0].upper()),
             ("%%endpoint", 1): lambda: _words(*METHODS),
@@ -87,6 +91,8 @@ class Completion:
             return arguments[magic, position]()
         if magic == "%publish":
             return _words("-m", "--remove", "--force", "--reason")
+        if magic == "%runs":
+            return _words(*_RUNS_OPTIONS)
         if magic == "%%endpoint" and position > 2:
             return _words("auth=public", "auth=token", "timing=on")
         return {}

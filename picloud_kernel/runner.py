@@ -7,6 +7,7 @@ from collections.abc import Callable
 from picloud.engine.explain import Explanation, explain
 from picloud.engine.testing import TestResult
 from picloud.errors import NotFound, PicloudError, ScriptError, TestsFailed
+from picloud.model.event import Verdicts
 from picloud.model.http import Response
 from picloud.model.release import TestSource
 from picloud.publishing.annotated import annotated_endpoint
@@ -20,6 +21,7 @@ from picloud.publishing.cells import (
     Dashboard,
     EndpointCell,
     ModuleCell,
+    Replay,
     Reset,
     RunTests,
     ScratchCell,
@@ -33,12 +35,17 @@ from picloud_kernel.coverage import coverage_bundle
 from picloud_kernel.dashboard import Desk, Panel
 from picloud_kernel.display import Bundle, echo_bundle, response_bundle, text
 from picloud_kernel.results import failed_bundle, passed_bundle, results_bundle
+from picloud_kernel.runs import verdict_text
 from picloud_kernel.session import Session
 
 SCRATCHES_MAX = 200
 """Scratch cells whose texts errors can be explained with."""
 REQUEST_ID_SHOWN = "..."
 """In place of a request's id, so that a notebook's outputs are the same at every run."""
+
+
+TAKEN_BACK = "What it stored was taken back."
+"""Said after each replay, which is a transaction that is rolled back."""
 
 
 class Runner:
@@ -106,6 +113,8 @@ class Runner:
         match command:
             case Call():
                 self._call(command)
+            case Replay(run):
+                self._replay(run)
             case RunTests(wanted):
                 self._run_tests(wanted)
             case Cover():
@@ -254,10 +263,31 @@ class Runner:
         try:
             response = app.call(call.method, call.target, body=call.body or b"", headers=headers)
         except ScriptError as error:
-            problem = answer_to(error, REQUEST_ID_SHOWN, Audience.CALLER)
-            self._show(response_bundle(Response(problem.status, problem.headers, problem.body)))
+            self._show_problem(error)
             raise
         self._show(response_bundle(response))
+
+    def _show_problem(self, error: ScriptError) -> None:
+        problem = answer_to(error, REQUEST_ID_SHOWN, Audience.CALLER)
+        self._show(response_bundle(Response(problem.status, problem.headers, problem.body)))
+
+    def _replay(self, wanted: str) -> None:
+        """Do an earlier run again and show what comes of it; when the script fails, its error in the end."""
+        past = self._commands.history.past(wanted)
+        self._show(past.shown)
+        messages, verdicts = past.given.messages, Verdicts()
+        try:
+            response = self._session.app.replay(past.script, past.given, verdicts, timeout_s=past.timeout_s)
+        except ScriptError as error:
+            if not messages:
+                self._show_problem(error)
+            self._show(text(f"{verdict_text(messages, verdicts, failed=True)} {TAKEN_BACK}".lstrip()))
+            raise
+        if response is not None:
+            self._show(response_bundle(response))
+            self._show(text(TAKEN_BACK))
+        else:
+            self._show(text(f"{verdict_text(messages, verdicts, failed=False)} {TAKEN_BACK}"))
 
     def _dashboard(self, app: str) -> Bundle:
         """Show the app's panel; a kernel has one for each app, which a second cell shows as it is."""

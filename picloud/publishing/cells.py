@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from typing import Final
 from uuid import UUID
 
 from picloud.errors import InvalidInput
@@ -23,6 +24,11 @@ _TEXT = re.compile(r"""(?:"[^"]*"|'[^']*')(?:\s+|$)|.+?(?=\s--(?:remove|force|re
 _ANNOTATION = re.compile(rf"--[ \t]+(ResponseInfo[ \t]+)?({'|'.join(METHODS)})[ \t]+(/\S*)[ \t]*(?:\n|$)")
 """With nothing after the path, so that a comment stays one."""
 _MAGIC_LINE = re.compile(r"(%%?[^\s%]*)[ \t]*(.*)")
+_WITH_NAMES = frozenset({"%%endpoint", "%%trigger", "%%test", "%graph", "%runs", "%logs", "%replay"})
+
+
+RUNS_SHOWN: Final = 20
+RUNS_SHOWN_MAX: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +191,32 @@ class Redrive:
 
 
 @dataclass(frozen=True, slots=True)
+class Runs:
+    """`%runs [NAME] [--failed] [--limit N]`."""
+
+    name: str | None
+    """The script or trigger; None: any."""
+    failed: bool = False
+    limit: int = RUNS_SHOWN
+
+
+@dataclass(frozen=True, slots=True)
+class Logs:
+    """`%logs [RUN|NAME]`."""
+
+    of: str | None
+    """A run's id, a script or a trigger; None: the newest runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """`%replay RUN|NAME`."""
+
+    run: str
+    """A run's id, or the script or trigger whose newest failed run is meant."""
+
+
+@dataclass(frozen=True, slots=True)
 class RunTests:
     """`%test [TEXT]`."""
 
@@ -211,6 +243,9 @@ Command = (
     | Graph
     | Cover
     | Redrive
+    | Runs
+    | Logs
+    | Replay
     | Reset
     | Dashboard
     | Show
@@ -355,6 +390,12 @@ def _command(line: str) -> Command:
         return _report(rest)
     if name == "%redrive":
         return _redrive(_only(name, _words(rest)))
+    if name == "%runs":
+        return _runs(_words(rest))
+    if name == "%logs":
+        return Logs(_whose(_only(name, _words(rest))) if rest else None)
+    if name == "%replay":
+        return Replay(_whose(_only(name, _words(rest))))
     if name == "%reset":
         return _reset(rest)
     if name == "%rollback":
@@ -435,6 +476,30 @@ def _redrive(text: str) -> Redrive:
         raise InvalidInput(f"{text[:60]!r} is no id of a dead letter: '%deadletters' lists them.") from None
 
 
+def _runs(words: list[str]) -> Runs:
+    names, failed, limit = [], False, RUNS_SHOWN
+    left = iter(words)
+    for word in left:
+        if word == "--failed":
+            failed = True
+        elif word == "--limit":
+            limit = _number("%runs", next(left, ""))
+        else:
+            names.append(word)
+    if len(names) > 1 or any(name.startswith("--") for name in names):
+        raise _usage("%runs")
+    if limit > RUNS_SHOWN_MAX:
+        raise InvalidInput(f"'%runs' shows {RUNS_SHOWN_MAX} runs at most.")
+    return Runs(_whose(names[0]) if names else None, failed, limit)
+
+
+def _whose(name: str) -> str:
+    """Return what may be a run's id or what a script or trigger may be called."""
+    if not SCRIPT_NAME.fullmatch(name) or name.encode("utf-8", "ignore").decode() != name:
+        raise InvalidInput(f"{name[:80]!r} is neither a run's id nor the name of a script or trigger.")
+    return name
+
+
 def _reset(rest: str) -> Reset:
     if rest not in ("", "--drafts"):
         raise _usage("%reset")
@@ -465,7 +530,5 @@ def _only(name: str, words: list[str]) -> str:
 
 
 def _usage(name: str) -> InvalidInput:
-    blanks = (
-        " (a name with blanks goes in double quotes)" if name in ("%%endpoint", "%%trigger", "%%test", "%graph") else ""
-    )
+    blanks = " (a name with blanks goes in double quotes)" if name in _WITH_NAMES else ""
     return InvalidInput(f"Write it as: {BY_NAME[name].usage}{blanks}")

@@ -189,6 +189,33 @@ MAGICS = (
         "%redrive 0193f4a8-0000-7000-8000-000000000000",
     ),
     Magic(
+        "%runs",
+        "[NAME] [--failed] [--limit N]",
+        "List the newest runs of the app, or of the script or trigger NAME.",
+        "These are the runs of what is live, requests and events; runs of cells, tests and `%call` are not kept. Each "
+        "appears within a second or two of its end. `--failed` lists those that failed, `--limit` up to 500 instead of "
+        "20. A row with `x40` stands for 40 runs that were alike; the first of them have rows of their own.",
+        "%runs mailer --failed",
+    ),
+    Magic(
+        "%logs",
+        "[RUN|NAME]",
+        "Show what the newest 20 runs logged, or one run, or those of the script or trigger NAME.",
+        "RUN is an id from `%runs`. Each line has the time its run began, the run, the level, the message and the "
+        "fields; the first 200 lines or 16 KiB of a run are kept. What ran last comes last.",
+        "%logs mailer",
+    ),
+    Magic(
+        "%replay",
+        "RUN|NAME",
+        "Run the draft on exactly what an earlier run was given, and show what changed since.",
+        "RUN is an id from `%runs`; with a NAME it is the newest run of that script or trigger that failed. Without a "
+        "draft it is the script as it is live. A request has the same id, parameters, headers and body, but for the "
+        "values of headers that may be secrets, which are not kept; events have the same ids and attempts. All is one "
+        "transaction, as in a test, and whatever the run stores or sends is taken back.",
+        "%replay mailer",
+    ),
+    Magic(
         "%graph",
         "[NAME]",
         "Draw who requires whom, or all that reaches the script NAME.",

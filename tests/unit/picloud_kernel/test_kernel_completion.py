@@ -87,6 +87,8 @@ def test_complete(code: str, matches: list[str], start: int) -> None:
         ("%%endpoint hello GET /a au", ["auth=public", "auth=token"]),
         ("%%endpoint hello GET /a auth=token ti", ["timing=on"]),
         ("%publish --", ["--remove", "--force", "--reason"]),
+        ("%runs --", ["--failed", "--limit"]),
+        ("%runs mailer --f", ["--failed"]),
         ("%report o", ["on", "off"]),
         ("%app ", []),
         ("%rollback ", []),
