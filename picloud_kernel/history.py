@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,6 +11,7 @@ from picloud.engine.run_input import INPUT_MAX_BYTES, RunInput
 from picloud.errors import NotFound
 from picloud.model.app import AppId
 from picloud.model.run import RunRecord
+from picloud.model.trigger import Trigger
 from picloud.publishing.cells import RUNS_SHOWN, RUNS_SHOWN_MAX, Logs, Runs
 from picloud.publishing.diff import changes
 from picloud.storage.runs import ID_DIGITS_MIN, RunFilter, RunPage
@@ -20,6 +22,9 @@ from picloud_kernel.session import Session
 _ID: Final = re.compile(f"[0-9a-fA-F-]{{{ID_DIGITS_MIN},36}}")
 _LOOKED_THROUGH: Final = 50
 """Failed runs among which one with its input is looked for."""
+WAITED_S: Final = 3.0
+"""For the first failed run of a script or trigger."""
+_POLL_S: Final = 0.1
 _SOON: Final = "A run is listed within a second or two of its end."
 
 
@@ -72,10 +77,16 @@ class History:
         return Past(run.script, given, self._timeout_s(run), self._shown(run, given))
 
     def _newest_failed(self, name: str) -> RunRecord:
-        page = self._list(RunFilter(name=name, statuses=FAILED), _LOOKED_THROUGH)
-        for run in page.runs:
-            if run.alike == 1:
-                return self._get(str(run.id))
+        """Return it; when there is none, wait as long as a process may take to write what has just failed."""
+        until = time.monotonic() + (WAITED_S if self._is_known(name) else 0.0)
+        while True:
+            page = self._list(RunFilter(name=name, statuses=FAILED), _LOOKED_THROUGH)
+            for run in page.runs:
+                if run.alike == 1:
+                    return self._get(str(run.id))
+            if time.monotonic() >= until:
+                break
+            time.sleep(_POLL_S)
         raise NotFound(
             f"{self._nothing(name, 'failed run')} Nor is there a run with such an id: '%runs' lists the runs there "
             f"are. {_SOON}"
@@ -106,9 +117,16 @@ class History:
     def _timeout_s(self, run: RunRecord) -> float | None:
         if run.trigger is None:
             return None
+        trigger = self._triggers().get(run.trigger)
+        return None if trigger is None else trigger.timeout_s
+
+    def _triggers(self) -> dict[str, Trigger]:
+        """Return the drafts, and what is live behind them, by name."""
         live = self._session.platform.publisher.live(self._session.app_name).triggers
-        triggers = {found.name: found for found in (*live, *self._session.app.manifest().triggers)}
-        return triggers[run.trigger].timeout_s if run.trigger in triggers else None
+        return {found.name: found for found in (*live, *self._session.app.manifest().triggers)}
+
+    def _is_known(self, name: str) -> bool:
+        return name in self._session.app.view()[0] or name in self._triggers()
 
     def _shown(self, run: RunRecord, given: RunInput) -> Bundle:
         """Return what the run was, and how the script in this session differs from what ran."""

@@ -26,6 +26,7 @@ from picloud.publishing.cells import parse_cell
 from picloud.settings import Settings
 from picloud.storage.runs import RunFilter
 from picloud.testing.processes import wait_until
+from picloud_kernel import history
 from picloud_kernel.commands import Commands
 from picloud_kernel.display import Bundle
 from picloud_kernel.runner import TAKEN_BACK, Runner
@@ -159,7 +160,10 @@ def test_one_row_stands_for_many_that_were_alike(notebook: Notebook) -> None:
         notebook.cell("%replay page")
 
 
-def test_runs_of_another_app_with_the_same_names_are_never_seen(notebook: Notebook) -> None:
+def test_runs_of_another_app_with_the_same_names_are_never_seen(
+    notebook: Notebook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "WAITED_S", 0.2)
     for app in ("shop", "other"):
         manifest = Manifest((Script("page", ScriptKind.ENDPOINT, "log.info('of other') error('no')"),))
         manifest = Manifest(manifest.scripts, (Route("POST", "/p/:id", "page"),))
@@ -362,6 +366,16 @@ def test_the_stop_button_ends_a_replay_and_nothing_stays(notebook: Notebook) -> 
     stopper.join()
     assert notebook.world.count("kv_entries") == 0
     assert notebook.shown[-1].data["text/plain"] == TAKEN_BACK
+
+
+def test_a_run_that_has_failed_just_now_is_waited_for(notebook: Notebook) -> None:
+    notebook.cell(PAGE + "error('no')")
+    notebook.cell("%publish")
+    dispatcher = notebook.platform.dispatcher
+    with pytest.raises(ScriptError):  # its note is written within a second, by the thread that does so
+        dispatcher.run(dispatcher.match("shop", "POST", "/p/7"), post())
+    notebook.cell(PAGE + "return 'mended'")
+    assert "mended" in notebook.cell("%replay page")
 
 
 def test_the_newest_failed_run_of_a_name_is_the_one(notebook: Notebook) -> None:
