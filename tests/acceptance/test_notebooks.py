@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.integration.triggers.test_worker import worker
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -17,15 +20,17 @@ TIMEOUT_S = 120
 @pytest.fixture(scope="module")
 def environment(
     embedded_home: Path, embedded_server: object, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, str]:
+) -> Iterator[dict[str, str]]:
+    """What `make run` gives notebooks: a home, the kernel, and a worker beside them."""
     jupyter = tmp_path_factory.mktemp("jupyter")
     (jupyter / "kernels").mkdir()
     (jupyter / "kernels" / "picloud").symlink_to(ROOT / "picloud_kernel" / "kernelspec")
-    return os.environ | {
-        "PICLOUD_HOME": str(embedded_home),
-        "JUPYTER_PATH": str(jupyter),
-        "IPYTHONDIR": str(tmp_path_factory.mktemp("ipython")),
-    }
+    with worker(tmp_path_factory.mktemp("worker") / "log", HOME=str(embedded_home)):
+        yield os.environ | {
+            "PICLOUD_HOME": str(embedded_home),
+            "JUPYTER_PATH": str(jupyter),
+            "IPYTHONDIR": str(tmp_path_factory.mktemp("ipython")),
+        }
 
 
 @pytest.mark.parametrize("run", [1, 2])
