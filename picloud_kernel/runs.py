@@ -33,7 +33,7 @@ BINARY_SHOWN_BYTES: Final = 48
 
 FAILED: Final = (RunStatus.FAILED, RunStatus.FAULT)
 
-_TITLES: Final = ("run", "started", "what", "by", "result", "took", "runs", "principal")
+TITLES: Final = ("run", "started", "what", "by", "result", "took", "runs", "principal")
 _RIGHT: Final = (False, False, False, False, False, True, True, False)
 _LOG_TITLES: Final = ("run began", "run", "level", "message")
 _STATUS_STYLES: Final[Mapping[RunStatus, str]] = {
@@ -82,13 +82,13 @@ def cells(run: RunRecord) -> tuple[str, ...]:
 def runs_bundle(runs: Sequence[RunRecord], note: str) -> Bundle:
     """Return runs as a table, with a sentence below it unless that is empty."""
     rows = [cells(run) for run in runs]
-    plain = columns([_TITLES, *(tuple(map(_cut, row)) for row in rows)])
+    plain = columns([TITLES, *(tuple(map(_cut, row)) for row in rows)])
     marked = []
     for run, row in zip(runs, rows, strict=True):
         cells_of_row = [escaped(cell) for cell in row]
         cells_of_row[4] = tag("span", cells_of_row[4], _STATUS_STYLES[run.status])
         marked.append(cells_of_row)
-    return _bundle(plain, rows_markup(_TITLES, marked, right=_RIGHT), note)
+    return _bundle(plain, rows_markup(TITLES, marked, right=_RIGHT), note)
 
 
 def logs_bundle(runs: Sequence[RunRecord], note: str) -> Bundle:

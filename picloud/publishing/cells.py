@@ -495,7 +495,7 @@ def _runs(words: list[str]) -> Runs:
 
 def _whose(name: str) -> str:
     """Return what may be a run's id or what a script or trigger may be called."""
-    if not SCRIPT_NAME.fullmatch(name) or name.encode("utf-8", "ignore").decode() != name:
+    if not SCRIPT_NAME.fullmatch(name):
         raise InvalidInput(f"{name[:80]!r} is neither a run's id nor the name of a script or trigger.")
     return name
 

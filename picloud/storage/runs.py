@@ -68,8 +68,7 @@ class RunRepository:
 
     def list(self, app_id: AppId, wanted: RunFilter = ANY, *, limit: int = 50, before: int | None = None) -> RunPage:
         """Return an app's runs, `limit` at most, from where a page before ended."""
-        values = asdict(wanted) | {"app_id": app_id, "limit": limit + 1, "before": before}
-        values["statuses"] = None if wanted.statuses is None else list(wanted.statuses)
+        values = storable(asdict(wanted)) | {"app_id": app_id, "limit": limit + 1, "before": before}
         with self._database.lend() as connection:
             rows = connection.execute(_SQL["list"], values).fetchall()
         more = len(rows) > limit

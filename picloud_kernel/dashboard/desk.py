@@ -10,12 +10,14 @@ from picloud.admin.edits import Edit
 from picloud.errors import NotFound
 from picloud.model.app import App
 from picloud.model.release import Manifest
+from picloud.model.run import RunRecord
 from picloud.model.script import LinkedScript, Script
 from picloud.modules.graph import ImportGraph
 from picloud.platform import Platform
 from picloud.publishing.publisher import Plan, Published
 from picloud.storage.events import DeadLetter
 from picloud.storage.releases import ReleaseInfo
+from picloud.storage.runs import RunFilter, RunPage
 from picloud.syntax.imports import imports_of
 from picloud_kernel.commands import author, bases
 
@@ -96,6 +98,15 @@ class Desk:
         """Take a dead letter off the list; return whether it was there."""
         platform = self._platform()
         return platform.dead_letters.discard(platform.apps.get(self.app_name).id, letter, by=author())
+
+    def runs(self, wanted: RunFilter, *, limit: int) -> RunPage:
+        """Return the newest runs, without their inputs."""
+        return RunPage() if self.app is None else self._platform().run_records.list(self.app.id, wanted, limit=limit)
+
+    def run(self, identity: UUID) -> RunRecord:
+        """Return a run with its input; raises `NotFound` when it is not kept any more."""
+        platform = self._platform()
+        return platform.run_records.get(platform.apps.get(self.app_name).id, str(identity))
 
     def addresses(self) -> list[str]:
         """Return the app's root URLs: on the data plane, and through Jupyter when that is known."""

@@ -13,6 +13,7 @@ from picloud_kernel.dashboard.markup import Html, tag
 from picloud_kernel.dashboard.notice import Notice, button
 from picloud_kernel.dashboard.releases import Releases
 from picloud_kernel.dashboard.routes import Routes
+from picloud_kernel.dashboard.runs import Runs
 from picloud_kernel.dashboard.scripts import Scripts
 from picloud_kernel.dashboard.triggers import DeadLetters, Triggers
 
@@ -39,9 +40,9 @@ class Panel:
         self._desk = desk
         self.notice = Notice(desk)
         self.scripts, self.routes, self.releases = Scripts(desk), Routes(desk), Releases(desk)
-        self.triggers, self.dead_letters = Triggers(desk), DeadLetters(desk)
+        self.triggers, self.dead_letters, self.runs = Triggers(desk), DeadLetters(desk), Runs(desk)
         self._sections: tuple[Section, ...] = (
-            self.scripts, self.routes, self.triggers, self.releases, self.dead_letters
+            self.scripts, self.routes, self.triggers, self.releases, self.dead_letters, self.runs
         )  # fmt: skip
         self._head = HTML()
         self.refresh_button = button("Refresh", self.notice.guard(self._load), icon="refresh")

@@ -208,7 +208,10 @@ def test_runs_are_found_by_what_they_are(world: World) -> None:
     assert [run.request_id for run in world.runs(FAILED)] == ["second"]
     assert [run.request_id for run in world.runs(RunFilter(request_id="first"))] == ["first"]
     assert len(world.runs(RunFilter(script="page"))) == 3
+    assert len(world.runs(RunFilter(name="page"))) == 3
     assert world.runs(RunFilter(script="other")) == world.runs(RunFilter(trigger="page")) == []
+    for nobody in ("other", "a\0", "\ud800", "%"):
+        assert world.runs(RunFilter(name=nobody)) == world.runs(RunFilter(request_id=nobody)) == []
 
 
 def test_pages_hold_every_run_once(world: World) -> None:

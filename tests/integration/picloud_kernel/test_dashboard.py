@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Callable, Iterator
-from contextlib import closing, nullcontext
+from contextlib import closing, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ import pytest
 from pydantic import SecretStr
 
 from picloud.admin.edits import put_trigger
-from picloud.errors import DatabaseUnavailable, InvalidInput
+from picloud.errors import DatabaseUnavailable, InvalidInput, PicloudError
+from picloud.model.http import Request
 from picloud.model.release import Manifest, TestSource
 from picloud.model.route import Route, RouteAuth
 from picloud.model.script import Script, ScriptKind
@@ -124,7 +125,7 @@ def test_an_app_without_anything_says_what_to_do_in_each_section(
 
 def test_titles_count_what_is_in_the_sections(panel: Panel) -> None:
     assert list(panel._tabs.titles) == [
-        "Scripts (2)", "Routes (1)", "Triggers (0)", "Releases (1)", "Dead letters (0)"
+        "Scripts (2)", "Routes (1)", "Triggers (0)", "Releases (1)", "Dead letters (0)", "Runs"
     ]  # fmt: skip
     assert panel.scripts.summary == '<p class="picloud-hint">1 endpoint, 1 module</p>'
 
@@ -655,3 +656,97 @@ def test_a_letter_somebody_has_decided_over_is_said(published: Platform, show: C
     second.dead_letters.redrive.click()
     assert "Somebody has decided over this letter already" in second.dead_letters.notice.content
     assert deliveries(published) == 1
+
+
+# runs ---------------------------------------------------------------------------------------------------------------
+
+
+def call(platform: Platform, request: Request) -> None:
+    """Answer a request as the data plane does, also when the script fails."""
+    with suppress(PicloudError):
+        platform.dispatcher.run(platform.dispatcher.match("blog", request.method, request.path), request)
+    platform.history.flush()
+
+
+def run_ids(panel: Panel) -> list[Any]:
+    return [identity for _, identity in panel.runs.choice.options]
+
+
+def test_runs_are_listed_and_one_is_shown_with_all_that_is_kept(
+    published: Platform, show: Callable[..., Panel]
+) -> None:
+    panel = show()
+    assert "Nothing has run yet" in panel.runs.table
+    assert not is_shown(panel.runs._form)
+    put(published, Script("hello", ENDPOINT, "log.warn('soon', { n = 1 })\nerror('no luck')"))
+    call(
+        published, Request("GET", "/hello", "req-1", (("q", "ü"),), {"authorization": "hush"}, b'{"a":[1]}', "token:ci")
+    )
+    panel.refresh_button.click()
+    assert "failed script_runtime_error" in panel.runs.table
+    assert panel.runs.detail == ""
+    [run] = run_ids(panel)
+    panel.runs.choice.value = run
+    shown = html.unescape(panel.runs.detail)
+    for part in (
+        "GET /hello", "script_runtime_error in hello, line 2", "no luck", "by token:ci", "request req-1", "query q = ü",
+        "authorization: (not kept)", '{\n  "a": [\n    1\n  ]\n}', 'WARN  soon {"n":1}', "CPU",
+        f"%replay {run.hex[:8]}",
+    ):  # fmt: skip
+        assert part in shown, part
+    panel.refresh_button.click()
+    assert panel.runs.choice.value == run
+    assert "hush" not in panel.runs.detail
+
+
+def test_runs_are_filtered_by_name_and_result(published: Platform, show: Callable[..., Panel]) -> None:
+    panel = show()
+    call(published, Request("GET", "/hello", "good"))
+    put(published, Script("hello", ENDPOINT, "error('no')"))
+    call(published, Request("GET", "/hello", "bad"))
+    panel.refresh_button.click()
+    bad, good = run_ids(panel)
+    panel.runs.result.label = "failed"
+    assert run_ids(panel) == [bad]
+    panel.runs.result.label = "succeeded"
+    assert run_ids(panel) == [good]
+    panel.runs.name.value = "hello"
+    assert run_ids(panel) == [good]
+    for nobody in ("other", "\0", "\ud800"):
+        panel.runs.name.value = nobody
+        assert "No such run is kept" in panel.runs.table
+        assert said(panel.runs.notice) == ""
+
+
+def test_a_run_that_is_not_kept_any_more_is_said(published: Platform, show: Callable[..., Panel]) -> None:
+    call(published, Request("GET", "/hello", "good"))
+    panel = show()
+    published.run_records.delete_surplus(0)
+    panel.runs.choice.value = run_ids(panel)[0]
+    assert "The history has no run" in said(panel.runs.notice)
+
+
+def test_what_scripts_and_callers_write_is_text_in_runs(published: Platform, show: Callable[..., Panel]) -> None:
+    hostile = f"{HOSTILE}\x1b\u202e\0"
+    script = Script("hello", ENDPOINT, f"log.error('{HOSTILE}', {{ a = '{HOSTILE}' }}) error('{HOSTILE}\\27\\0')")
+    manifest = Manifest((script,), (Route("POST", "/*rest", "hello"),))
+    published.publisher.publish("blog", manifest, author="eve")
+    for body in (b"\xff\xfe" * 300, hostile.encode()):
+        call(published, Request("POST", f"/{hostile}", "req", ((hostile, hostile),), {"x-a": hostile}, body, hostile))
+    panel = show()
+    text, binary = run_ids(panel)
+    for run in (text, binary):
+        panel.runs.choice.value = run
+        assert "&lt;img src=x" in panel.runs.detail
+        for shown in (panel.runs.table, panel.runs.detail):
+            assert "<img" not in shown
+            assert not {"\x1b", "\u202e", "\0"} & set(shown)
+    assert "600 bytes that are no text" in panel.runs.detail
+
+
+def test_runs_of_another_app_are_never_shown(published: Platform, show: Callable[..., Panel]) -> None:
+    published.publisher.publish("other", MANIFEST, author="eve", create=True)
+    published.dispatcher.run(published.dispatcher.match("other", "GET", "/hello"), Request("GET", "/hello", "req"))
+    published.history.flush()
+    assert "Nothing has run yet" in show().runs.table
+    assert "GET /hello" in show("other").runs.table

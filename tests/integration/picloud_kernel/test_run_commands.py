@@ -128,6 +128,8 @@ def test_runs_are_found_by_the_name_of_their_script_or_trigger(notebook: Noteboo
     assert "queue mails" in notebook.cell("%runs mailer")
     assert "POST" not in notebook.cell("%runs mailer")
     assert "queue mails" not in notebook.cell("%runs page")
+    for nobody in ("\ud800", "%", "'"):
+        assert "has no run of a script or trigger" in notebook.cell(f"%runs {nobody}")
 
 
 def test_that_there_are_none_or_more_is_said(notebook: Notebook) -> None:

@@ -219,7 +219,6 @@ def test_line_magics(line: str, command: object) -> None:
         ("%runs --limit 501", "shows 500 runs at most"),
         ("%runs a/b", "neither a run's id nor the name of a script or trigger"),
         ("%logs a b", "Write it as: %logs [RUN|NAME]"),
-        ("%logs \ud800", "neither a run's id nor the name"),
         ("%replay", "Write it as: %replay RUN|NAME"),
         ("%replay a\0", "neither a run's id nor the name"),
         ("%app blog\nx = 1", "'x = 1' stands among line magics"),
