@@ -105,7 +105,7 @@ class History:
         if run.alike > 1:
             raise NotFound(
                 f"Run {short_id(run)} stands for {run.alike} that were alike, without their inputs: replay one of the "
-                f"runs before it, which '%runs {run.trigger or run.script}' lists."
+                f"runs before it, which '%runs \"{run.trigger or run.script}\"' lists."
             )
         if run.input is None:
             raise NotFound(

@@ -123,8 +123,9 @@ def run_text(run: RunRecord, given: RunInput | None) -> str:
 
 
 def used_text(details: Mapping[str, Any]) -> str:
-    """Say what a run used; empty when it did not begin."""
-    return str(RunReport(**details["used"])) if details["used"] else ""
+    """Say what a run used; empty when it did not begin. What was not measured when it ran counts as 0."""
+    used = details["used"]
+    return str(RunReport(**{name: used.get(name, 0) for name in RunReport.__dataclass_fields__})) if used else ""
 
 
 def verdict_text(messages: Sequence[Message], verdicts: Verdicts, *, failed: bool) -> str:

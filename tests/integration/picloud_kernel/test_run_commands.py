@@ -156,7 +156,7 @@ def test_one_row_stands_for_many_that_were_alike(notebook: Notebook) -> None:
     notebook.platform.history.flush()
     [many] = [run for run in notebook.runs() if run.alike > 1][:1]
     assert f"x{many.alike}" in notebook.cell("%runs --limit 100")
-    with pytest.raises(NotFound, match=f"stands for {many.alike} that were alike.*'%runs page' lists"):
+    with pytest.raises(NotFound, match=f"stands for {many.alike} that were alike.*'%runs \"page\"' lists"):
         notebook.cell(f"%replay {many.id}")
     with pytest.raises(ScriptRuntimeError):
         notebook.cell("%replay page")
