@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Final, Literal, Self, TypeVar
@@ -29,6 +28,7 @@ from pydantic import (
 from picloud.errors import InvalidInput
 from picloud.model.app import APP_NAME
 from picloud.model.documents import parse_path
+from picloud.model.json_text import check_json
 from picloud.model.script import SOURCE_MAX_BYTES
 from picloud.model.trigger import (
     BACKOFF_MAX_S,
@@ -47,12 +47,6 @@ from picloud.sdk.queue import DEDUPE_KEY_MAX_BYTES
 from picloud.storage.document_query import stored_keys, stored_path
 from picloud.storage.releases import in_current_form
 from picloud.storage.searchable import original_text, searchable
-
-JSON_DEPTH_MAX: Final = 100
-"""Levels the codec of scripts reads."""
-_INTEGERS: Final = range(-(2**63), 2**63)
-_BRACKET: Final = re.compile(r'"(?:[^"\\]|\\.)*"|([\[{])|([\]}])')
-_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
 def _text(value: str) -> str:
@@ -432,36 +426,5 @@ _R = TypeVar("_R", bound=Row)
 
 def _with_json(row: _R, content: bytes) -> _R:
     """Return the row when the content is JSON that scripts can read and the database can search."""
-    text = content.decode()
-    too_deep = ValueError(f"JSON of more than {JSON_DEPTH_MAX} levels")
-    try:
-        value = json.loads(text, parse_int=_integer, parse_float=_float, parse_constant=_float)
-    except RecursionError:
-        raise too_deep from None
-    if text.count("[") + text.count("{") > JSON_DEPTH_MAX and _depth(text) > JSON_DEPTH_MAX:
-        raise too_deep
-    if "\\u" in text and _SURROGATE.search(json.dumps(value, ensure_ascii=False)):
-        raise ValueError("JSON with half of a surrogate pair")
+    check_json(content)
     return row
-
-
-def _integer(digits: str) -> int:
-    if len(digits) > 20 or int(digits) not in _INTEGERS:
-        raise ValueError("JSON with an integer of more than 64 bits")
-    return int(digits)
-
-
-def _float(digits: str) -> float:
-    number = float(digits)
-    if number - number != 0:
-        raise ValueError("JSON with a number that is not finite")
-    return number
-
-
-def _depth(text: str) -> int:
-    """Return how many levels valid JSON has."""
-    depth = deepest = 0
-    for found in _BRACKET.finditer(text):
-        depth += (found[1] is not None) - (found[2] is not None)
-        deepest = max(deepest, depth)
-    return deepest
