@@ -35,6 +35,18 @@ class Settings(BaseSettings):
     workers: int = Field(default=1, ge=1, description="Worker processes of the data plane.")
     threads: int = Field(default=8, ge=1, description="Threads that run scripts, per worker process.")
     worker_threads: int = Field(default=8, ge=1, description="Threads of a worker process that run triggers.")
+    dead_letters_open_days: int | None = Field(
+        default=None,
+        ge=1,
+        le=36_500,
+        description="Days after which a dead letter nobody has decided over is deleted. Unset: they are kept.",
+    )
+    dead_letters_decided_days: int = Field(
+        default=30,
+        ge=1,
+        le=36_500,
+        description="Days a dead letter is kept after it was redriven or discarded.",
+    )
     executor_url: HttpUrl | None = Field(
         default=None,
         description="Root URL of another node's data plane that runs the endpoints; it has the same database, instance "

@@ -12,7 +12,6 @@ EXPIRED_TOKENS_KEPT = timedelta(days=30)
 
 TICKS_KEPT = timedelta(days=7)
 """How long it is kept what became of a tick."""
-DECIDED_LETTERS_KEPT = timedelta(days=30)
 
 _SQL = load("housekeeping.sql")
 
@@ -23,10 +22,14 @@ def delete_old_ticks(database: Database) -> int:
         return connection.execute(_SQL["delete_old_ticks"], {"kept": TICKS_KEPT}).rowcount
 
 
-def delete_decided_letters(database: Database) -> int:
-    """Delete the dead letters somebody decided over longer ago than `DECIDED_LETTERS_KEPT`, return how many."""
+def delete_old_letters(database: Database, *, open_days: int | None, decided_days: int) -> int:
+    """Delete the dead letters that were decided over so long ago, and open ones that failed so long ago.
+
+    Open ones are kept for good with None. Returns how many went.
+    """
     with database.connection() as connection:
-        return connection.execute(_SQL["delete_decided_letters"], {"kept": DECIDED_LETTERS_KEPT}).rowcount
+        values = {"open_days": open_days, "decided_days": decided_days}
+        return connection.execute(_SQL["delete_old_letters"], values).rowcount
 
 
 def delete_expired_tokens(database: Database) -> int:

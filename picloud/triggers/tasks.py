@@ -17,7 +17,7 @@ from picloud.errors import PicloudError
 from picloud.settings import Settings
 from picloud.storage.database import Database
 from picloud.storage.deliveries import DeliveryRepository, Key
-from picloud.storage.housekeeping import delete_decided_letters, delete_expired_tokens, delete_old_ticks
+from picloud.storage.housekeeping import delete_expired_tokens, delete_old_letters, delete_old_ticks
 from picloud.storage.kv import delete_expired
 from picloud.storage.runs import RunRepository
 from picloud.triggers.deliverer import Deliverer
@@ -87,13 +87,22 @@ def build_app(database: Database, deliverer: Deliverer, settings: Settings) -> A
         tokens, entries = delete_expired_tokens(database), delete_expired(database)
         DeliveryRepository(database).delete_settled()
         delete_old_ticks(database)
-        delete_decided_letters(database)
+        letters = delete_old_letters(
+            database, open_days=settings.dead_letters_open_days, decided_days=settings.dead_letters_decided_days
+        )
         RunRepository(database).delete_old(settings.runs_kept_days, settings.failed_runs_kept_days)
         _log.info(
-            "Housekeeping deleted %d expired tokens and %d expired entries of kv",
+            "Housekeeping deleted %d expired tokens, %d expired entries of kv and %d dead letters",
             tokens,
             entries,
-            extra={"action": "housekeeping", "tokens": tokens, "kv_entries": entries, "timestamp": timestamp},
+            letters,
+            extra={
+                "action": "housekeeping",
+                "tokens": tokens,
+                "kv_entries": entries,
+                "dead_letters": letters,
+                "timestamp": timestamp,
+            },
         )
 
     @app.periodic(cron=EVERY_MINUTE)

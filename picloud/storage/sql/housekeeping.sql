@@ -6,6 +6,7 @@ WHERE expires_at < now() - %(kept)s
 DELETE FROM ticks
 WHERE last_at < now() - %(kept)s
 
--- name: delete_decided_letters
+-- name: delete_old_letters
 DELETE FROM dead_letters
-WHERE state <> 'open' AND decided_at < now() - %(kept)s
+WHERE state <> 'open' AND decided_at < now() - make_interval(days => %(decided_days)s::integer)
+    OR state = 'open' AND failed_at < now() - make_interval(days => %(open_days)s::integer)

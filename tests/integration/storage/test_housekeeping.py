@@ -1,5 +1,7 @@
+import pytest
+
 from picloud.storage.database import Database
-from picloud.storage.housekeeping import delete_decided_letters, delete_expired_tokens, delete_old_ticks
+from picloud.storage.housekeeping import delete_expired_tokens, delete_old_letters, delete_old_ticks
 
 
 def test_only_tokens_that_expired_long_ago_are_deleted(database: Database) -> None:
@@ -30,18 +32,28 @@ def test_ticks_are_kept_for_a_week(database: Database) -> None:
         assert connection.execute("SELECT count FROM ticks").fetchall() == [(6,)]
 
 
-def test_letters_that_were_decided_over_long_ago_are_deleted(database: Database) -> None:
+@pytest.mark.parametrize(
+    ("open_days", "decided_days", "left"),
+    [
+        (None, 30, ["discarded 1", "open 400", "open 90"]),
+        (100, 30, ["discarded 1", "open 90"]),
+        (36_500, 36_500, ["discarded 1", "open 400", "open 90", "redriven 400"]),
+    ],
+)
+def test_letters_that_were_decided_over_long_ago_are_deleted(
+    database: Database, open_days: int | None, decided_days: int, left: list[str]
+) -> None:
     with database.connection() as connection:
         connection.execute("INSERT INTO apps (name) VALUES ('shop')")
         connection.execute(
             "INSERT INTO dead_letters (app_id, event_id, kind, name, is_json, payload, depth, trigger, script, "
             "options, code, message, attempts, failures, sent_at, failed_at, state, decided_at) "
-            "SELECT id, gen_random_uuid(), 'queue', 'q', true, '1', 0, 't', 's', '{}', 'c', 'm', 1, '[]', "
-            "now(), now(), state, now() - age "
-            "FROM apps, "
-            "(VALUES ('open', interval '1 year'), ('redriven', '1 year'), ('discarded', '1 day')) AS v (state, age)"
+            "SELECT id, gen_random_uuid(), 'queue', 'q', true, '1', 0, 't', 's', '{}', 'c', state || ' ' || days, 1, "
+            "'[]', now(), now() - make_interval(days => days), state, "
+            "CASE WHEN state <> 'open' THEN now() - make_interval(days => days) END FROM apps, "
+            "(VALUES ('open', 400), ('open', 90), ('redriven', 400), ('discarded', 1)) AS v (state, days)"
         )
-    assert delete_decided_letters(database) == 1
+    assert delete_old_letters(database, open_days=open_days, decided_days=decided_days) == 4 - len(left)
     with database.connection() as connection:
-        left = connection.execute("SELECT state FROM dead_letters ORDER BY state").fetchall()
-    assert left == [("discarded",), ("open",)]
+        found = connection.execute("SELECT message FROM dead_letters ORDER BY message").fetchall()
+    assert [message for (message,) in found] == left
