@@ -7,6 +7,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 
+from picloud.admin.dead_letters import DeadLetterAdministration
 from picloud.auth.instance import ensure_instance_token
 from picloud.engine.client import ExecutorClient, LocalExecutor
 from picloud.engine.counters import CacheCounters
@@ -55,7 +56,7 @@ class Platform:
     """Runs endpoints here, whatever the dispatcher does."""
     old_releases: OldReleases
     publisher: Publisher
-    dead_letters: DeadLetterRepository
+    dead_letters: DeadLetterAdministration
     history: RunHistory
     run_records: RunRepository
     deliverer: Deliverer
@@ -177,7 +178,7 @@ def _assemble(
         local=local,
         old_releases=OldReleases(releases, LocalExecutor(snapshots.at, Executor(limits, data), turns, history)),
         publisher=Publisher(database, apps, releases, Gate(executor, turns, settings.gate_timeout_s)),
-        dead_letters=DeadLetterRepository(database),
+        dead_letters=DeadLetterAdministration(DeadLetterRepository(database)),
         history=history,
         run_records=RunRepository(database),
         deliverer=Deliverer(DeliveryRepository(database), snapshots, executor, history),

@@ -6,16 +6,20 @@ import getpass
 import os
 from pathlib import PurePath
 from urllib.parse import quote
-from uuid import UUID
 
-from picloud.errors import Conflict, NotFound
+from picloud.errors import Conflict
+from picloud.model.app import AppId
+from picloud.model.dead_letter import LetterFilter
 from picloud.model.release import Manifest, about
 from picloud.model.route import Route
 from picloud.model.script import Script
 from picloud.publishing.annotated import is_annotated
 from picloud.publishing.cells import (
     Command,
+    DecideAll,
+    Discard,
     Graph,
+    ListLetters,
     Logs,
     Publish,
     Redrive,
@@ -25,15 +29,20 @@ from picloud.publishing.cells import (
     Rollback,
     Runs,
     Show,
+    ShowLetter,
     UseApp,
 )
 from picloud.publishing.magics import help_text
 from picloud.publishing.publisher import Plan, Published, entries_of
 from picloud.settings import Settings
+from picloud.storage.kv import Content
 from picloud_kernel.display import Bundle, changes_bundle, columns, text
 from picloud_kernel.graph import graph_bundle
 from picloud_kernel.history import History
+from picloud_kernel.letters import letter_bundle, letters_bundle
 from picloud_kernel.session import Session
+
+LETTERS_SHOWN_MAX = 200
 
 
 class Commands:
@@ -53,8 +62,13 @@ class Commands:
             case Report(shown):
                 self._session.show_reports = shown
                 return text(f"Reports of runs are {'shown' if shown else 'hidden'} from now on.")
-            case Redrive(letter):
-                return text(self._redrive(letter))
+            case ListLetters(wanted):
+                return self._dead_letters(wanted)
+            case ShowLetter(letter):
+                letters, app_id = self._session.platform.dead_letters, self._app_id()
+                return letter_bundle(letters.get(app_id, letters.resolve(app_id, letter)))
+            case Redrive() | Discard() | DecideAll():
+                return text(self._decide(command))
             case Runs():
                 return self.history.runs(command)
             case Logs():
@@ -89,8 +103,6 @@ class Commands:
                 return help_text()
             case "%scripts":
                 return self._scripts()
-            case "%deadletters":
-                return self._dead_letters()
             case "%triggers":
                 return self._triggers()
             case "%routes":
@@ -214,22 +226,34 @@ class Commands:
         )
         return columns(rows) if rows else "No routes yet: begin a cell with '%%endpoint NAME METHOD PATH'."
 
-    def _dead_letters(self) -> str:
-        platform = self._session.platform
-        letters = platform.dead_letters.list(platform.apps.get(self._session.app_name).id)
-        rows = [
-            (str(found.id), f"{found.kind} {found.name}", found.script, str(found.attempts), found.message)
-            for found in letters
-        ]
-        head = ("id", "of", "script", "attempts", "error")
-        return columns([head, *rows]) if rows else f"The app {self._session.app_name} has no dead letters."
+    def _app_id(self) -> AppId:
+        return self._session.platform.apps.get(self._session.app_name).id
 
-    def _redrive(self, letter: UUID) -> str:
-        platform = self._session.platform
-        app_id = platform.apps.get(self._session.app_name).id
-        if not platform.dead_letters.redrive(app_id, letter, by=author()):
-            raise NotFound(f"The app has no dead letter {letter}: '%deadletters' lists them.")
-        return f"The dead letter {letter} is on its way to its trigger again."
+    def _dead_letters(self, wanted: LetterFilter) -> Bundle:
+        letters, cursor = self._session.platform.dead_letters.page(self._app_id(), wanted, limit=LETTERS_SHOWN_MAX)
+        if letters:
+            return letters_bundle(letters, more=cursor is not None)
+        such = "no dead letters" if wanted == LetterFilter() else "no such dead letters"
+        return text(f"The app {self._session.app_name} has {such}.")
+
+    def _decide(self, decision: Redrive | Discard | DecideAll) -> str:
+        letters, app_id = self._session.platform.dead_letters, self._app_id()
+        match decision:
+            case Redrive(begin, edited):
+                letter, content = letters.resolve(app_id, begin), None if edited is None else Content(True, edited)
+                event = letters.redrive(app_id, letter, by=author(), edited=content)
+                return f"The dead letter {letter} is on its way to its trigger again, as event {event}."
+            case Discard(begin):
+                letter = letters.resolve(app_id, begin)
+                letters.discard(app_id, letter, by=author())
+                return f"The dead letter {letter} is off the list."
+            case DecideAll(redrives, wanted):
+                decide = letters.redrive_all if redrives else letters.discard_all
+                count = decide(app_id, wanted, by=author())
+                done = "on the way to its trigger again" if redrives else "off the list"
+                if not count:
+                    return "No open dead letter is meant: nothing was done."
+                return f"{count} dead letter{'s: each is' if count > 1 else ' is'} {done}."
 
     def _triggers(self) -> str:
         live, draft = self._live(), self._session.app.manifest()

@@ -8,6 +8,7 @@ from typing import Any
 
 from picloud.errors import PicloudError
 from picloud.lua.names import KEYWORDS
+from picloud.model.dead_letter import LetterFilter, LetterState
 from picloud.model.route import METHODS
 from picloud.model.script import ScriptKind
 from picloud.model.trigger import TriggerKind
@@ -26,6 +27,7 @@ _NAME_AT_END = re.compile(r"(?<![\w.:])[A-Za-z_]\w*\Z")
 _NAME = re.compile(r"[A-Za-z_]\w*")
 
 Found = tuple[str, Mapping[str, Name]]
+LETTERS_OFFERED_MAX = 50
 """What is typed of the name so far, and what it may become."""
 
 
@@ -86,6 +88,9 @@ class Completion:
             ("%%endpoint", 1): lambda: _words(*METHODS),
             ("%%trigger", 1): lambda: _words(*TriggerKind),
             ("%reset", 0): lambda: _words("--drafts"),
+            ("%deadletter", 0): self._letters,
+            ("%redrive", 0): lambda: {**_words("--all"), **self._letters()},
+            ("%discard", 0): lambda: {**_words("--all"), **self._letters()},
         }
         if (magic, position) in arguments:
             return arguments[magic, position]()
@@ -93,6 +98,8 @@ class Completion:
             return _words("-m", "--remove", "--force", "--reason")
         if magic == "%runs":
             return _words(*_RUNS_OPTIONS)
+        if magic == "%deadletters":
+            return _words("--code=", "--kind=", *(f"--state={state}" for state in (*LetterState, "all")), "--text=")
         if magic == "%%endpoint" and position > 2:
             return _words("auth=public", "auth=token", "timing=on")
         return {}
@@ -106,6 +113,15 @@ class Completion:
             return [str(item.number) for item in platform.releases.list(platform.apps.get(self._session.app_name).id)]
 
         return _words(*self._known(newest_first), kind="release")
+
+    def _letters(self) -> Mapping[str, Name]:
+        def newest_first() -> list[str]:
+            platform = self._session.platform
+            app_id = platform.apps.get(self._session.app_name).id
+            letters, _ = platform.dead_letters.page(app_id, LetterFilter(), limit=LETTERS_OFFERED_MAX)
+            return [str(letter.id) for letter in letters]
+
+        return _words(*self._known(newest_first), kind="dead letter")
 
     def _known(self, ask: Callable[[], Iterable[str]]) -> Iterable[str]:
         if self._session.live is None:

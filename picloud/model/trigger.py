@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
@@ -240,6 +240,13 @@ def _check_numbers(where: str, trigger: Trigger) -> None:
 _INTEGERS: Final = ("retries", "batch")
 _NUMBERS: Final = ("backoff", "backoff_max", "jitter", "timeout", "wait", "late_max")
 _WORDS: Final = ("on", "tz", "catch_up", "overlap")
+
+
+def split_trigger(kind: str, words: Sequence[str]) -> tuple[str, dict[str, str]] | None:
+    """Return source and options of what follows the kind in a `%%trigger` line; None when it is written otherwise."""
+    source, *rest = words if words and kind != TriggerKind.DEAD_LETTER else ("", *words)
+    options = dict(word.split("=", 1) for word in rest if "=" in word)
+    return (source, options) if len(options) == len(rest) else None
 
 
 def trigger_of(name: str, kind: str, source: str, script: str, options: Mapping[str, str]) -> Trigger:

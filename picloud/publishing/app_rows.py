@@ -365,6 +365,8 @@ class DeadLetterRow(_EventParts):
     state: Literal["open", "redriven", "discarded"]
     decided_at: Time | None
     decided_by: Text | None
+    redriven_as: UUID | None
+    redrives: UUID | None
 
     @classmethod
     def of_stored(cls, *values: Any) -> Self:

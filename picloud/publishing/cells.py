@@ -6,14 +6,14 @@ import json
 import re
 from dataclasses import dataclass
 from typing import Final
-from uuid import UUID
 
 from picloud.errors import InvalidInput
 from picloud.model.app import check_app_name
+from picloud.model.dead_letter import LetterFilter, LetterState, letter_range
 from picloud.model.release import TestSource
 from picloud.model.route import METHODS, Route, check_route
 from picloud.model.script import SCRIPT_NAME, Script, ScriptKind, check_script_name
-from picloud.model.trigger import Trigger, TriggerKind, trigger_of
+from picloud.model.trigger import Trigger, TriggerKind, split_trigger, trigger_of
 from picloud.publishing.magics import BY_NAME, find_magic
 
 _WORD = re.compile(r'"([^"]*)"|(\S+)')
@@ -24,7 +24,7 @@ _TEXT = re.compile(r"""(?:"[^"]*"|'[^']*')(?:\s+|$)|.+?(?=\s--(?:remove|force|re
 _ANNOTATION = re.compile(rf"--[ \t]+(ResponseInfo[ \t]+)?({'|'.join(METHODS)})[ \t]+(/\S*)[ \t]*(?:\n|$)")
 """With nothing after the path, so that a comment stays one."""
 _MAGIC_LINE = re.compile(r"(%%?[^\s%]*)[ \t]*(.*)")
-_WITH_NAMES = frozenset({"%%endpoint", "%%trigger", "%%test", "%graph", "%runs", "%logs", "%replay"})
+_WITH_NAMES = frozenset({"%%endpoint", "%%trigger", "%%test", "%graph", "%runs", "%logs", "%replay", "%deadletters"})
 
 
 RUNS_SHOWN: Final = 20
@@ -169,7 +169,7 @@ class Reset:
 
 @dataclass(frozen=True, slots=True)
 class Show:
-    """A line magic without arguments: `%plan`, `%scripts`, `%routes`, `%triggers`, `%deadletters` or `%help`."""
+    """A line magic without arguments: `%plan`, `%scripts`, `%routes`, `%triggers` or `%help`."""
 
     name: str
     """With its percent sign."""
@@ -184,10 +184,44 @@ class Graph:
 
 
 @dataclass(frozen=True, slots=True)
-class Redrive:
-    """`%redrive ID`."""
+class ListLetters:
+    """`%deadletters [TRIGGER] [--state=STATE] ...`."""
 
-    letter: UUID
+    wanted: LetterFilter
+
+
+@dataclass(frozen=True, slots=True)
+class ShowLetter:
+    """`%deadletter ID`."""
+
+    letter: str
+    """Its id, or how that begins."""
+
+
+@dataclass(frozen=True, slots=True)
+class Redrive:
+    """`%redrive ID [JSON]`."""
+
+    letter: str
+    """Its id, or how that begins."""
+    edited: bytes | None = None
+    """Another input, as JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Discard:
+    """`%discard ID`."""
+
+    letter: str
+    """Its id, or how that begins."""
+
+
+@dataclass(frozen=True, slots=True)
+class DecideAll:
+    """`%redrive --all [TRIGGER] ...` or `%discard --all [TRIGGER] ...`."""
+
+    redrives: bool
+    wanted: LetterFilter
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,10 +276,14 @@ Command = (
     | Report
     | Graph
     | Cover
+    | ListLetters
+    | ShowLetter
     | Redrive
     | Runs
     | Logs
     | Replay
+    | Discard
+    | DecideAll
     | Reset
     | Dashboard
     | Show
@@ -343,12 +381,10 @@ def _trigger(words: list[str], source: str) -> TriggerCell:
     if len(words) < 2:
         raise _usage("%%trigger")
     name, kind, *rest = words
-    pattern = rest.pop(0) if rest and kind != TriggerKind.DEAD_LETTER else ""
-    options = dict(option.split("=", 1) for option in rest if "=" in option)
-    if len(options) != len(rest):
+    if (parts := split_trigger(kind, rest)) is None:
         raise _usage("%%trigger")
     script = _script(ScriptKind.ENDPOINT, name, source)
-    return TriggerCell(script, trigger_of(name, kind, pattern, name, options))
+    return TriggerCell(script, trigger_of(name, kind, parts[0], name, parts[1]))
 
 
 def _test(words: list[str], source: str) -> TestCell:
@@ -388,8 +424,12 @@ def _command(line: str) -> Command:
         return _publish(rest)
     if name == "%report":
         return _report(rest)
-    if name == "%redrive":
-        return _redrive(_only(name, _words(rest)))
+    if name == "%deadletters":
+        return ListLetters(_letter_filter(name, _words(rest)))
+    if name == "%deadletter":
+        return ShowLetter(_only(name, _words(rest)))
+    if name in ("%redrive", "%discard"):
+        return _decision(name, rest)
     if name == "%runs":
         return _runs(_words(rest))
     if name == "%logs":
@@ -421,16 +461,16 @@ def _call(rest: str) -> Call:
         raise InvalidInput(f"{method[:40]!r} is not a method '%call' knows: use one of {', '.join(METHODS)}.")
     if not target.startswith("/"):
         raise InvalidInput(f"{target[:80]!r} is not a path: write it below the app, starting with '/'.")
-    body = _json_body(parts[2]) if len(parts) == 3 else None
+    body = _json("The body of '%call'", parts[2]) if len(parts) == 3 else None
     return Call(method, target, body, _number("%call", release[1] or "") if release else None)
 
 
-def _json_body(text: str) -> bytes:
+def _json(what: str, text: str) -> bytes:
     try:
         json.loads(text)
         return text.strip().encode()
     except (ValueError, RecursionError) as error:
-        raise InvalidInput(f'The body of \'%call\' is not JSON ({error}): write it like {{"name": "ada"}}.') from None
+        raise InvalidInput(f'{what} is not JSON ({error}): write it like {{"name": "ada"}}.') from None
 
 
 def _publish(rest: str) -> Publish:
@@ -469,11 +509,38 @@ def _report(rest: str) -> Report:
     return Report(rest == "on")
 
 
-def _redrive(text: str) -> Redrive:
+def _decision(name: str, rest: str) -> Redrive | Discard | DecideAll:
+    if not rest:
+        raise _usage(name)
+    first, *more = rest.split(None, 1)
+    if first == "--all":
+        return DecideAll(name == "%redrive", _letter_filter(name, _words(*more) if more else []))
+    letter_range(first)
+    if name == "%redrive":
+        return Redrive(first, _json("The input of '%redrive'", more[0]) if more else None)
+    return Discard(_only(name, [first, *more]))
+
+
+def _letter_filter(magic: str, words: list[str]) -> LetterFilter:
+    """Return which letters a line means: those of a trigger, and what `--kind=kv` and the like say."""
+    names = [word for word in words if not word.startswith("--")]
+    options = dict(word[2:].split("=", 1) for word in words if word.startswith("--") and "=" in word)
+    known = {"kind", "code", "text"} | ({"state"} if magic == "%deadletters" else set())
+    if len(names) > 1 or len(names) + len(options) < len(words) or not options.keys() <= known:
+        raise _usage(magic)
+    state, kind = options.get("state", LetterState.OPEN), options.get("kind")
     try:
-        return Redrive(UUID(text))
+        return LetterFilter(
+            state=None if state == "all" else LetterState(state),
+            trigger=names[0] if names else None,
+            kind=None if kind is None else TriggerKind(kind),
+            code=options.get("code"),
+            text=options.get("text"),
+        )
     except ValueError:
-        raise InvalidInput(f"{text[:60]!r} is no id of a dead letter: '%deadletters' lists them.") from None
+        raise InvalidInput(
+            f"--state= is one of {', '.join(LetterState)}, all; --kind= is one of {', '.join(TriggerKind)}."
+        ) from None
 
 
 def _runs(words: list[str]) -> Runs:

@@ -176,17 +176,35 @@ MAGICS = (
     ),
     Magic(
         "%deadletters",
-        "",
+        "[TRIGGER] [--state=STATE] [--kind=KIND] [--code=CODE] [--text=TEXT]",
         "List the events no trigger could take, newest first.",
-        "Says for each what failed and how. `dead_letters.get(ID)` in a scratch cell has its message.",
-        "%deadletters",
+        "Those nobody has decided over yet; `--state=` asks for `redriven`, `discarded` or `all`. `--code=` is the "
+        "code of the last error, `--text=` a part of its message; with blanks in it the whole word goes in double "
+        'quotes: `"--text=no luck"`.',
+        "%deadletters mails --text=timeout",
+    ),
+    Magic(
+        "%deadletter",
+        "ID",
+        "Show a dead letter: its input and every attempt with error, traceback, logs and what it used.",
+        "The first eight characters of the id will do when no other letter begins with them.",
+        "%deadletter 0193f4a8",
     ),
     Magic(
         "%redrive",
-        "ID",
+        "ID [JSON] | --all [TRIGGER] [--kind=KIND] [--code=CODE] [--text=TEXT]",
         "Let the trigger that failed take a dead letter again, as it is live now.",
-        "Publish the mended script first. The letter leaves the list; when the trigger fails again, it is a new one.",
-        "%redrive 0193f4a8-0000-7000-8000-000000000000",
+        "Publish the mended script first. The letter leaves the list; when the trigger fails again, it is a new one. "
+        "JSON takes the place of the input: message, value of the entry or document. `--all` redrives all letters, or "
+        "those meant, oldest first.",
+        '%redrive 0193f4a8 {"to": "ada@example.org"}',
+    ),
+    Magic(
+        "%discard",
+        "ID | --all [TRIGGER] [--kind=KIND] [--code=CODE] [--text=TEXT]",
+        "Leave a dead letter as it is, off the list.",
+        "It is kept as discarded for a while. `--all` discards all letters, or those meant.",
+        "%discard 0193f4a8",
     ),
     Magic(
         "%runs",

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from uuid import UUID
 
 from picloud.admin.edits import Edit
 from picloud.errors import NotFound
 from picloud.model.app import App
+from picloud.model.dead_letter import DeadLetter, LetterFilter
 from picloud.model.release import Manifest
 from picloud.model.run import RunRecord
 from picloud.model.script import LinkedScript, Script
 from picloud.modules.graph import ImportGraph
 from picloud.platform import Platform
 from picloud.publishing.publisher import Plan, Published
-from picloud.storage.events import DeadLetter
+from picloud.storage.kv import Content
 from picloud.storage.releases import ReleaseInfo
 from picloud.storage.runs import RunFilter, RunPage
 from picloud.syntax.imports import imports_of
-from picloud_kernel.commands import author, bases
+from picloud_kernel.commands import LETTERS_SHOWN_MAX, author, bases
 
 NO_SCRIPTS = ImportGraph({}, {}, (), (), {})
 
@@ -44,8 +46,12 @@ class Desk:
         self.graph = NO_SCRIPTS
         self.releases: list[ReleaseInfo] = []
         """Newest first."""
+        self.letters_wanted = LetterFilter()
+        """Which dead letters are shown."""
         self.dead_letters: list[DeadLetter] = []
-        """Newest first; those nobody has decided over."""
+        """Those, newest first, at most `LETTERS_SHOWN_MAX`; without inputs and attempts."""
+        self.more_letters = False
+        """Whether there are older ones."""
         self._platform = platform
         self._server_url = server_url
 
@@ -56,11 +62,14 @@ class Desk:
             self.app = platform.apps.get(self.app_name)
         except NotFound:
             self.app, self.live, self.graph = None, Manifest(), NO_SCRIPTS
-            self.releases, self.dead_letters = [], []
+            self.releases, self.dead_letters, self.more_letters = [], [], False
             return
         self.live = platform.publisher.live(self.app_name)
         self.releases = platform.releases.list(self.app.id)
-        self.dead_letters = platform.dead_letters.list(self.app.id)
+        self.dead_letters, cursor = platform.dead_letters.page(
+            self.app.id, self.letters_wanted, limit=LETTERS_SHOWN_MAX
+        )
+        self.more_letters = cursor is not None
         linked = {script.name: LinkedScript(script, imports_of(script.source)) for script in self.live.scripts}
         self.graph = ImportGraph.of(linked, self.live.routes, self.live.triggers, self.live.tests)
 
@@ -89,15 +98,26 @@ class Desk:
         """Publish an earlier release again; return what to say."""
         return _told(self._platform().publisher.rollback(self.app_name, number, author=author()))
 
-    def redrive(self, letter: UUID) -> bool:
-        """Let a trigger take a dead letter again; return whether it was there."""
+    def letter(self, letter: UUID) -> DeadLetter:
+        """Return a dead letter with its input and attempts; raise `NotFound`."""
         platform = self._platform()
-        return platform.dead_letters.redrive(platform.apps.get(self.app_name).id, letter, by=author())
+        return platform.dead_letters.get(platform.apps.get(self.app_name).id, letter)
 
-    def discard(self, letter: UUID) -> bool:
-        """Take a dead letter off the list; return whether it was there."""
+    def redrive(self, letter: UUID, edited: Content | None) -> None:
+        """Let a trigger take a dead letter again, perhaps with another input; raises as the use case does."""
         platform = self._platform()
-        return platform.dead_letters.discard(platform.apps.get(self.app_name).id, letter, by=author())
+        platform.dead_letters.redrive(platform.apps.get(self.app_name).id, letter, by=author(), edited=edited)
+
+    def discard(self, letter: UUID) -> None:
+        """Take a dead letter off the list; raises as the use case does."""
+        platform = self._platform()
+        platform.dead_letters.discard(platform.apps.get(self.app_name).id, letter, by=author())
+
+    def redrive_shown(self) -> int:
+        """Let triggers take again the letters that are shown and open; return how many."""
+        platform = self._platform()
+        wanted = replace(self.letters_wanted, ids=tuple(letter.id for letter in self.dead_letters))
+        return platform.dead_letters.redrive_all(platform.apps.get(self.app_name).id, wanted, by=author())
 
     def runs(self, wanted: RunFilter, *, limit: int) -> RunPage:
         """Return the newest runs, without their inputs."""

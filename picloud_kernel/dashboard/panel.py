@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from ipywidgets import HTML, HBox, Tab, VBox
 
 from picloud_kernel.dashboard import markup
+from picloud_kernel.dashboard.dead_letters import DeadLetters
 from picloud_kernel.dashboard.desk import Desk
 from picloud_kernel.dashboard.markup import Html, tag
 from picloud_kernel.dashboard.notice import Notice, button
@@ -15,7 +16,7 @@ from picloud_kernel.dashboard.releases import Releases
 from picloud_kernel.dashboard.routes import Routes
 from picloud_kernel.dashboard.runs import Runs
 from picloud_kernel.dashboard.scripts import Scripts
-from picloud_kernel.dashboard.triggers import DeadLetters, Triggers
+from picloud_kernel.dashboard.triggers import Triggers
 
 _STYLE = files("picloud_kernel.dashboard").joinpath("style.css").read_text(encoding="utf-8")
 

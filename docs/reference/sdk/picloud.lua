@@ -279,13 +279,15 @@ function pubsub.publish(topic, message) end
 
 --- Events whose triggers failed as often as they may, until somebody decides over them.
 ---
---- A dead letter has `id`, `kind` (as triggers have it), `name` (of the queue, topic or collection), `message` (what the
---- script got: message, value or document), `script` (which failed), `code` and `error` (how), `attempts`, and `sent_at`
---- and `failed_at` in seconds since 1970.
+--- A dead letter has `id`, `trigger`, `kind` (as triggers have it), `name` (of the queue, topic or collection),
+--- `operation` and `key` (of the entry, or the document's id) where there are any, `message` (what the script got: message,
+--- value or document), `event_id`, `script` (which failed), `code` and `error` (how), `attempts`, and `sent_at` and
+--- `failed_at` in seconds since 1970.
 dead_letters = {}
 
 ---@class DeadLettersListOptions
----@field limit? integer how many at most, up to 100
+---@field trigger? string only those of this trigger
+---@field limit? integer how many at most, up to 100; a page ends sooner when it grows large
 ---@field cursor? string where to go on, from the page before
 
 --- List dead letters page by page.
@@ -299,10 +301,17 @@ function dead_letters.list(options) end
 ---@return table? #the dead letter, or nil when there is none
 function dead_letters.get(id) end
 
+---@class DeadLettersRedriveOptions
+---@field message? any what the script gets in place of the letter's message; left out: that
+
 --- Let the trigger that failed take it again, at once, and take it off the list.
+---
+--- With another `message` it is another event, with another id; the letter keeps what failed. What comes with a
+--- deletion, a tick or a dead letter cannot be edited.
 ---@param id string of the dead letter
+---@param options? DeadLettersRedriveOptions
 ---@return boolean #whether there was such a dead letter
-function dead_letters.redrive(id) end
+function dead_letters.redrive(id, options) end
 
 --- Decide to leave it, and take it off the list.
 ---@param id string of the dead letter

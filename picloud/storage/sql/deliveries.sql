@@ -74,9 +74,10 @@ SELECT picloud_defer(delivery) FROM failed WHERE %(in_batch)s AND %(retry_at)s::
 
 -- name: bury
 INSERT INTO dead_letters (app_id, event_id, kind, name, operation, key, is_json, payload, before, version, sent_at, depth,
-    trigger, script, options, code, message, attempts, failures, failed_at)
+    trigger, script, options, code, message, attempts, failures, failed_at, redrives)
 SELECT d.app_id, d.event_id, e.kind, e.name, e.operation, e.key, e.is_json, e.payload, e.before, e.version, e.sent_at, e.depth,
-    d.trigger, d.script, d.options, %(code)s, %(message)s, d.attempts, d.failures, %(failed_at)s
+    d.trigger, d.script, d.options, %(code)s, %(message)s, d.attempts, d.failures, %(failed_at)s,
+    d.redrives
 FROM deliveries AS d
 JOIN events AS e ON e.app_id = d.app_id AND e.id = d.event_id
 WHERE d.app_id = %(app_id)s AND d.trigger = %(trigger)s AND d.event_id = ANY (%(event_ids)s::uuid[]) AND d.taken_by = %(job_id)s

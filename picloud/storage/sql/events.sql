@@ -12,30 +12,3 @@ RETURNING id
 SELECT count(*)
 FROM events
 WHERE app_id = %(app_id)s AND kind = %(kind)s AND name = %(name)s
-
--- name: list_dead
-SELECT id, kind, name, is_json, payload, script, code, message, attempts,
-    extract(epoch FROM sent_at)::float8, (extract(epoch FROM failed_at) * 1000000)::bigint
-FROM dead_letters
-WHERE app_id = %(app_id)s AND state = 'open'
-    AND (
-        %(before_us)s::bigint IS NULL
-        OR (failed_at, id) < ('epoch'::timestamptz + %(before_us)s * interval '1 microsecond', %(before_id)s::uuid)
-    )
-ORDER BY failed_at DESC, id DESC
-LIMIT %(limit)s
-
--- name: get_dead
-SELECT id, kind, name, is_json, payload, script, code, message, attempts,
-    extract(epoch FROM sent_at)::float8, (extract(epoch FROM failed_at) * 1000000)::bigint
-FROM dead_letters
-WHERE app_id = %(app_id)s AND id = %(id)s AND state = 'open'
-
--- name: redrive
-SELECT picloud_redrive(%(app_id)s, %(id)s, %(edited)s, %(edited_is_json)s, %(by)s)
-
--- name: discard
-UPDATE dead_letters
-SET state = 'discarded', decided_at = clock_timestamp(), decided_by = %(by)s
-WHERE app_id = %(app_id)s AND id = %(id)s AND state = 'open'
-RETURNING id

@@ -24,6 +24,7 @@ from picloud.settings import Settings
 from picloud_kernel.dashboard import Dashboard, Desk, Panel
 from picloud_kernel.dashboard.notice import Notice
 from picloud_kernel.session import Session
+from tests.integration.letters import bury
 
 MODULE, ENDPOINT = ScriptKind.MODULE, ScriptKind.ENDPOINT
 GREET = Script("greet", MODULE, 'return { hello = function(name) return "hello " .. name end }')
@@ -602,18 +603,6 @@ def test_a_name_that_no_app_can_have_is_refused() -> None:
 WATCH = Trigger("watch", TriggerKind.CRON, "0 3 * * *", "hello", tz="Europe/Berlin")
 
 
-def bury(platform: Platform, message: str = "no luck") -> None:
-    """Put a dead letter there, as the worker does."""
-    with platform.database.connection() as connection:
-        connection.execute(
-            "INSERT INTO dead_letters (app_id, event_id, kind, name, is_json, payload, depth, trigger, script, "
-            "options, code, message, attempts, failures, sent_at, failed_at) SELECT id, gen_random_uuid(), 'queue', "
-            """'mails', true, '{}', 0, 'watch', 'hello', '{"batch": 1}', 'c', %s, 3, '[]', now(), now() """
-            "FROM apps WHERE name = 'blog'",
-            [message],
-        )
-
-
 def deliveries(platform: Platform) -> int:
     row = platform.database.fetch_one("SELECT count(*) FROM deliveries", {})
     assert row is not None
@@ -635,7 +624,7 @@ def test_a_dead_letter_is_delivered_again_or_discarded(published: Platform, show
     panel = show()
     assert "No dead letters" in panel.dead_letters.table
     for message in (HOSTILE, "second"):
-        bury(published, message)
+        bury(published, "blog", message=message)
     panel.refresh()
     letters = panel.dead_letters
     assert letters.title == "Dead letters (2)"
@@ -650,11 +639,11 @@ def test_a_dead_letter_is_delivered_again_or_discarded(published: Platform, show
 
 
 def test_a_letter_somebody_has_decided_over_is_said(published: Platform, show: Callable[..., Panel]) -> None:
-    bury(published)
+    bury(published, "blog")
     first, second = show(), show()
     first.dead_letters.redrive.click()
     second.dead_letters.redrive.click()
-    assert "Somebody has decided over this letter already" in second.dead_letters.notice.content
+    assert "has redriven the dead letter" in second.dead_letters.notice.content
     assert deliveries(published) == 1
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from uuid import UUID, uuid4
+from datetime import UTC, datetime
+from uuid import UUID
 
 import pytest
 
@@ -13,6 +14,7 @@ from picloud.model.release import Manifest
 from picloud.model.script import Script, ScriptKind
 from picloud.model.trigger import Trigger, TriggerKind
 from picloud.platform import Platform
+from tests.integration.letters import bury as put_letter
 from tests.integration.sdk.conftest import Lua
 from tests.integration.sdk.naughty import NAUGHTY
 from tests.integration.sdk.test_kv import quoted
@@ -142,27 +144,23 @@ def test_what_cannot_be_is_said(lua: Lua, source: str, message: str) -> None:
 
 
 def bury(platform: Platform, app: str, number: int = 1, minute: int = 0, payload: bytes = b"{}") -> UUID:
-    """Put a dead letter there, as the worker will."""
-    identity = uuid4()
-    with platform.database.connection() as connection:
-        connection.execute(
-            "INSERT INTO dead_letters (app_id, id, event_id, kind, name, is_json, payload, trigger, script, options, "
-            "code, message, attempts, failures, depth, sent_at, failed_at) "
-            "SELECT id, %s, gen_random_uuid(), 'queue', %s, true, %s, 'mails', 'mailer', '{}', "
-            "'script_runtime_error', 'no luck', 3, '[]', 0, "
-            "'2026-01-01T00:00:00.5Z', '2026-01-01T00:00:00.123457Z'::timestamptz + %s * interval '1 minute' "
-            "FROM apps WHERE name = %s",
-            [identity, f"q{number}", payload, minute, app],
-        )
-    return identity
+    """Put a dead letter there, as the worker does."""
+    failed_at = datetime(2026, 1, 1, 0, minute, 0, 123457, tzinfo=UTC)
+    sent_at = datetime(2026, 1, 1, 0, 0, 0, 500_000, tzinfo=UTC)
+    return put_letter(
+        platform, app, name=f"q{number}", trigger="mails", script="mailer", payload=payload, sent_at=sent_at,
+        failed_at=failed_at,
+    )  # fmt: skip
 
 
 def test_a_dead_letter_is_read_and_sent_again(lua: Lua, platform: Platform) -> None:
     lua("return queue.size('q1')")
     identity = bury(platform, "shop", payload=b'{"to":"ada"}')
     letter = lua(f"return dead_letters.get('{identity}')")
+    assert UUID(letter["event_id"])
     assert letter == {
-        "id": str(identity), "kind": "queue", "name": "q1", "message": {"to": "ada"}, "script": "mailer",
+        "id": str(identity), "event_id": letter["event_id"], "trigger": "mails",
+        "kind": "queue", "name": "q1", "message": {"to": "ada"}, "script": "mailer",
         "code": "script_runtime_error", "error": "no luck", "attempts": 3, "sent_at": 1767225600.5,
         "failed_at": 1767225600.123457,
     }  # fmt: skip

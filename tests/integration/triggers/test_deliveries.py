@@ -513,18 +513,6 @@ def test_a_redrive_goes_to_the_trigger_as_it_is_now(lua: Lua, world: World) -> N
     assert [e["key"] for e in world.seen()] == ["user:1"]
 
 
-def test_an_edited_input_is_another_event_and_the_letter_stays_as_it_was(lua: Lua, world: World) -> None:
-    world.publish("%%trigger x queue mails retries=0\nif not event.message.to then error('no') end " + SEE)
-    lua("queue.send('mails', { n = 1 })")
-    world.work()
-    [(app_id, identity, event_id)] = world.rows("SELECT app_id, id, event_id FROM dead_letters")
-    [(new,)] = world.rows("SELECT picloud_redrive(%s, %s, %s, true, 'ada')", app_id, identity, b'{"to":"ada"}')
-    assert new != event_id
-    world.work()
-    assert [e["message"] for e in world.seen()] == [{"to": "ada"}]
-    assert world.rows("SELECT payload, state, decided_by FROM dead_letters") == [(b'{"n":1}', "redriven", "ada")]
-
-
 def test_a_dead_letter_that_is_discarded_is_kept_as_decided(lua: Lua, world: World) -> None:
     world.publish(FRAGILE)
     lua("kv.set('user:1', 1)")

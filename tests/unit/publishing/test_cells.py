@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from uuid import UUID
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from picloud.errors import InvalidInput, InvalidRoute
+from picloud.model.dead_letter import LetterFilter, LetterState
 from picloud.model.release import TestSource
 from picloud.model.route import Route, RouteAuth
 from picloud.model.script import Script, ScriptKind
+from picloud.model.trigger import TriggerKind
 from picloud.publishing.cells import (
     Call,
     CommandCell,
     Cover,
+    DecideAll,
+    Discard,
     EndpointCell,
     Graph,
     HelpCell,
+    ListLetters,
     Logs,
     ModuleCell,
     Publish,
@@ -31,6 +34,7 @@ from picloud.publishing.cells import (
     RunTests,
     ScratchCell,
     Show,
+    ShowLetter,
     TestCell,
     UseApp,
     parse_cell,
@@ -148,14 +152,26 @@ def test_several_line_magics_share_a_cell() -> None:
         ("%graph", Graph(None)),
         ('%graph "two words"', Graph("two words")),
         ("%coverage", Cover()),
-        ("%deadletters", Show("%deadletters")),
-        ("%redrive 0193f4a8-0000-7000-8000-000000000000", Redrive(UUID("0193f4a8-0000-7000-8000-000000000000"))),
         ("%runs", Runs(None)),
         ('%runs --failed "two words" --limit 3', Runs("two words", failed=True, limit=3)),
         ("%logs", Logs(None)),
         ("%logs 0193f4a8", Logs("0193f4a8")),
         ("%replay 0193f4a8-0000-7000-8000-000000000000", Replay("0193f4a8-0000-7000-8000-000000000000")),
         ("%replay mailer", Replay("mailer")),
+        ("%deadletters", ListLetters(LetterFilter())),
+        ("%deadletters mails --state=all", ListLetters(LetterFilter(state=None, trigger="mails"))),
+        (
+            '%deadletters --state=redriven "--text=no luck" --kind=kv --code=c "a b"',
+            ListLetters(LetterFilter(LetterState.REDRIVEN, "a b", TriggerKind.KV, "c", "no luck")),
+        ),
+        ("%deadletter 0193f4a8", ShowLetter("0193f4a8")),
+        ("%redrive 0193f4a8-0000-7000-8000-000000000000", Redrive("0193f4a8-0000-7000-8000-000000000000")),
+        ('%redrive 0193f4a8  {"a b": 1} ', Redrive("0193f4a8", b'{"a b": 1}')),
+        ("%redrive 0193f4a8 null", Redrive("0193f4a8", b"null")),
+        ("%redrive --all", DecideAll(True, LetterFilter())),
+        ("%redrive --all mails --code=x", DecideAll(True, LetterFilter(trigger="mails", code="x"))),
+        ("%discard 0193F4A8", Discard("0193F4A8")),
+        ("%discard --all", DecideAll(False, LetterFilter())),
         ("%help", Show("%help")),
     ],
 )
@@ -221,6 +237,20 @@ def test_line_magics(line: str, command: object) -> None:
         ("%logs a b", "Write it as: %logs [RUN|NAME]"),
         ("%replay", "Write it as: %replay RUN|NAME"),
         ("%replay a\0", "neither a run's id nor the name"),
+        ("%deadletters a b", "Write it as: %deadletters [TRIGGER]"),
+        ("%deadletters --all", "Write it as: %deadletters [TRIGGER]"),
+        ("%deadletters --color=red", "Write it as: %deadletters [TRIGGER]"),
+        ("%deadletters --state=gone", "--state= is one of open, redriven, discarded, all"),
+        ("%deadletters --kind=x", "--kind= is one of kv, docs, cron"),
+        ('%deadletters "a\0b"', "must be text without NUL"),
+        ("%deadletters \ud800", "must be text without NUL"),
+        ("%deadletter", "Write it as: %deadletter ID"),
+        ("%redrive", "Write it as: %redrive ID [JSON]"),
+        ("%redrive 0193f4a", "'0193f4a' is no id of a dead letter"),
+        ("%redrive 0193f4ag", "is no id of a dead letter"),
+        ("%redrive 0193f4a8 {a}", "is not JSON"),
+        ("%redrive --all --state=all", "Write it as: %redrive ID"),
+        ("%discard 0193f4a8 1", "Write it as: %discard ID"),
         ("%app blog\nx = 1", "'x = 1' stands among line magics"),
         ("%app blog\n%%module greet", "'%%module' takes the whole cell"),
     ],
