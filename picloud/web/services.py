@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from picloud.admin.dead_letters import DeadLetterAdministration
     from picloud.engine.client import LocalExecutor
     from picloud.engine.counters import CacheCounters
     from picloud.engine.dispatcher import Dispatcher
@@ -41,6 +42,8 @@ class Services(Protocol):
     def run_records(self) -> RunRepository: ...  # noqa: D102
     @property
     def tokens(self) -> TokenRepository: ...  # noqa: D102
+    @property
+    def dead_letters(self) -> DeadLetterAdministration: ...  # noqa: D102
     @property
     def dispatcher(self) -> Dispatcher: ...  # noqa: D102
     @property

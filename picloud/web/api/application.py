@@ -105,7 +105,8 @@ def _respond(
 def _arguments(services: Services, operation: Operation, environ: Environ) -> list[BaseModel]:
     arguments: list[BaseModel] = []
     if operation.body:
-        arguments.append(parse_body(operation.body, read_body(environ, services.settings.body_max_mb * 2**20)))
+        body = read_body(environ, services.settings.body_max_mb * 2**20)
+        arguments.append(parse_body(operation.body, body or (b"" if operation.needs_body else b"{}")))
     if operation.query:
         arguments.append(parse_query(operation.query, dict(query_pairs(environ))))
     return arguments

@@ -47,7 +47,7 @@ def _operation(operation: Operation) -> dict[str, Any]:
         },
     }
     if operation.body:
-        document["requestBody"] = {"required": True, "content": _content(operation.body)}
+        document["requestBody"] = {"required": operation.needs_body, "content": _content(operation.body)}
     return document
 
 

@@ -49,6 +49,8 @@ class Operation:
     status: int = 200
     body: type[BaseModel] | None = None
     """Model of the JSON body, if it takes one."""
+    needs_body: bool = True
+    """Whether an empty body is refused; else it counts as `{}`."""
     query: type[BaseModel] | None = None
     """Model of the query, if it takes one."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from picloud.model.principal import Scope
-from picloud.web.api import apps, models, releases, run_models, runs, scripts
+from picloud.web.api import apps, dead_letter_models, dead_letters, models, releases, run_models, runs, scripts
 from picloud.web.api.operation import Operation
 
 _ADMIN = frozenset({Scope.APP_ADMIN})
@@ -12,12 +12,17 @@ _DATA = frozenset({Scope.DATA_READ})
 _WRITE = frozenset({Scope.SCRIPT_WRITE})
 _ROUTE = frozenset({Scope.ROUTE_MANAGE})
 _TRIGGER = frozenset({Scope.TRIGGER_MANAGE})
+_SEE = frozenset({Scope.DATA_READ})
+_DECIDE = frozenset({Scope.DATA_WRITE})
+"""Over dead letters, which hold data of the app."""
 _PUBLISH = _WRITE | _ROUTE | _TRIGGER
 """A release may change scripts, routes and triggers, so one scope alone would get around the others."""
 
 _APP = "/apps/{app}"
 _SCRIPT = f"{_APP}/scripts/{{script}}"
 _TRIGGER_PATH = f"{_APP}/triggers/{{trigger}}"
+_LETTERS = f"{_APP}/dead-letters"
+_LETTER = f"{_LETTERS}/{{letter}}"
 _RELEASE = f"{_APP}/releases/{{number}}"
 _CHANGED = models.PublishedView
 
@@ -114,5 +119,46 @@ OPERATIONS = (
         _CHANGED,
         201,
         query=models.RollbackQuery,
+    ),
+    Operation(
+        "GET",
+        _LETTERS,
+        "List dead letters",
+        dead_letters.list_dead_letters,
+        _SEE,
+        dead_letter_models.LetterList,
+        query=dead_letter_models.LetterQuery,
+    ),
+    Operation(
+        "POST",
+        f"{_LETTERS}/redrive",
+        "Redrive dead letters",
+        dead_letters.redrive_dead_letters,
+        _DECIDE,
+        dead_letter_models.DecidedView,
+        body=dead_letter_models.DecideBody,
+    ),
+    Operation(
+        "POST",
+        f"{_LETTERS}/discard",
+        "Discard dead letters",
+        dead_letters.discard_dead_letters,
+        _DECIDE,
+        dead_letter_models.DecidedView,
+        body=dead_letter_models.DecideBody,
+    ),
+    Operation("GET", _LETTER, "Show a dead letter", dead_letters.get_dead_letter, _SEE, dead_letter_models.LetterView),
+    Operation(
+        "POST",
+        f"{_LETTER}/redrive",
+        "Redrive a dead letter",
+        dead_letters.redrive_dead_letter,
+        _DECIDE,
+        dead_letter_models.RedrivenView,
+        body=dead_letter_models.RedriveBody,
+        needs_body=False,
+    ),
+    Operation(
+        "POST", f"{_LETTER}/discard", "Discard a dead letter", dead_letters.discard_dead_letter, _DECIDE, status=204
     ),
 )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import pytest
 
@@ -13,7 +14,14 @@ if TYPE_CHECKING:
     from tests.integration.web.conftest import Answer, Client, TokenMaker
 
 API = "/api/v1"
-VALUES = {"app": "blog", "script": "greet", "number": "1", "trigger": "watch", "run": "0" * 32}
+VALUES = {
+    "app": "blog",
+    "script": "greet",
+    "number": "1",
+    "trigger": "watch",
+    "run": "0" * 32,
+    "letter": str(UUID(int=7)),
+}
 
 
 def target(operation: Operation) -> str:
@@ -65,6 +73,9 @@ def test_a_foreign_app_answers_like_one_that_does_not_exist(client: Client, make
             "put_trigger": {"kind": "topic", "source": "t", "script": "hello"},
             "rename_script": {"name": "x"},
             "put_retention": {"runs_kept_days": 1},
+            "redrive_dead_letter": {},
+            "redrive_dead_letters": {"filter": {}},
+            "discard_dead_letters": {"filter": {}},
         }.get(operation.name, {"manifest": small_manifest()})
         where = target(operation) + ("?method=GET&pattern=/text" if operation.name == "delete_route" else "")
         foreign = client(operation.method, where, token=token, data=data)

@@ -20,6 +20,7 @@ from picloud.model.run import ENDPOINT, RunRecord, RunStatus
 from picloud.platform import Platform
 from picloud.web.api.operation import Operation
 from picloud.web.api.operations import OPERATIONS
+from tests.integration.letters import bury
 
 if TYPE_CHECKING:
     from tests.integration.web.conftest import Answer, Client, TokenMaker
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 API = "/api/v1"
 OURS, THEIRS = "alpha", "bravo"
 RUN = UUID(int=2**127)
+LETTER = UUID(int=7)
+"""Of a dead letter both apps have."""
 REQUEST_ID = {"X-Request-Id": "the-same-for-all"}
 NO_TENANTS = {"apps", "schema_migrations"}
 UNIQUE_OVER_ALL_APPS = {"tokens_pkey", "tokens_hash_key", "tokens_name"}
@@ -96,6 +99,12 @@ CASES: Mapping[str, Case] = {
     "create_release": Case(PUBLISH, changes=True, shows='"unchanged":["endpoint spare"'),
     "get_release": Case(shows="alpha 1"),
     "get_difference": Case(shows='"entry":"module shared"'),
+    "list_dead_letters": Case(shows="letter of alpha"),
+    "get_dead_letter": Case(shows='"input":"alpha secret"'),
+    "redrive_dead_letter": Case({}, changes=True, shows="event_id"),
+    "discard_dead_letter": Case(changes=True),
+    "redrive_dead_letters": Case({"filter": {}}, changes=True, shows='"outcome":"redriven"'),
+    "discard_dead_letters": Case({"ids": [str(LETTER)]}, changes=True, shows='"outcome":"discarded"'),
     "roll_back": Case(changes=True, shows='"changed":["module shared","endpoint who","test own"]'),
 }
 every_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
@@ -122,7 +131,16 @@ class Apps:
             for version in (1, 2):
                 self.publish(app, version)
             platform.run_records.add([run_of(platform.apps.get(app))])
+            self.bury(app)
         self.token, self.their_token = make_token(OURS), make_token(THEIRS)
+
+    def bury(self, app: str) -> None:
+        with self.platform.database.connection() as connection:
+            connection.execute("DELETE FROM dead_letters WHERE app_id = (SELECT id FROM apps WHERE name = %s)", [app])
+        bury(
+            self.platform, app, id=LETTER, event_id=LETTER, trigger="watch", script="who", message=f"letter of {app}",
+            payload=f'"{app} secret"',
+        )  # fmt: skip
 
     def publish(self, app: str, version: int) -> None:
         data = {"manifest": manifest(app, version), "message": f"message {version} of {app}", "create": True}
@@ -134,9 +152,10 @@ class Apps:
     def call(self, operation: Operation, app: str, token: str | None = None, *, there: bool = True) -> Answer:
         """Call the operation on an app, for a script and release that are there, or that are nowhere."""
         case = CASES[operation.name]
-        values = {"script": "spare", "number": "1", "trigger": "watch", "run": RUN.hex}
+        values = {"script": "spare", "number": "1", "trigger": "watch", "run": RUN.hex, "letter": str(LETTER)}
         if not there:
-            values = {"script": "none", "number": "99", "trigger": "none", "run": "0" * 32}
+            nowhere = UUID(int=8)
+            values = {"script": "none", "number": "99", "trigger": "none", "run": "0" * 32, "letter": str(nowhere)}
         return self.admin(operation.method, operation.path.format(app=app, **values) + case.query, case.data, token)
 
     def run(self, app: str, path: str = "/who", token: str | None = None) -> Answer:
@@ -260,6 +279,7 @@ def test_no_change_of_ours_changes_what_theirs_answers(apps: Apps) -> None:
     for name in (*changes, "delete_app", "create_release"):
         operation = next(operation for operation in OPERATIONS if operation.name == name)
         apps.publish(OURS, 2)
+        apps.bury(OURS)
         assert apps.call(operation, OURS, apps.root).status == operation.status, name
         assert apps.seen(THEIRS, apps.their_token) == seen, name
         assert apps.dump(THEIRS) == rows, name
