@@ -9,6 +9,7 @@ import click
 from picloud.cli.app import app
 from picloud.cli.call import call
 from picloud.cli.db import db
+from picloud.cli.dead_letter import dead_letter
 from picloud.cli.doctor import doctor
 from picloud.cli.lab import lab
 from picloud.cli.publish import publish
@@ -16,6 +17,7 @@ from picloud.cli.release import release
 from picloud.cli.run import run
 from picloud.cli.serve import serve
 from picloud.cli.token import token
+from picloud.cli.trigger import trigger
 from picloud.cli.worker import worker
 from picloud.errors import PicloudError, ScriptError
 from picloud.version import __version__
@@ -50,5 +52,8 @@ def version() -> None:
     click.echo(__version__)
 
 
-for _command in (app, call, db, doctor, lab, publish, release, run, serve, token, version, worker):
+_COMMANDS = (
+    app, call, db, dead_letter, doctor, lab, publish, release, run, serve, token, trigger, version, worker,
+)  # fmt: skip
+for _command in _COMMANDS:
     main.add_command(_command)

@@ -30,7 +30,10 @@ def test_version(picloud: Picloud) -> None:
 
 
 def test_every_command_has_help(picloud: Picloud) -> None:
-    for command in ("", "app", "call", "db", "doctor", "lab", "publish", "release", "serve", "token", "worker"):
+    for command in (
+        "", "app", "call", "db", "dead-letter", "doctor", "lab", "publish", "release", "serve", "token", "trigger",
+        "worker",
+    ):  # fmt: skip
         done = picloud(*command.split(), "--help")
         assert done.code == 0
         assert done.out.startswith("Usage: picloud")
