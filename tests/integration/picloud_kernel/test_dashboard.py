@@ -24,7 +24,7 @@ from picloud.settings import Settings
 from picloud_kernel.dashboard import Dashboard, Desk, Panel
 from picloud_kernel.dashboard.notice import Notice
 from picloud_kernel.session import Session
-from tests.integration.letters import bury
+from tests.integration.letters import attempt, bury
 
 MODULE, ENDPOINT = ScriptKind.MODULE, ScriptKind.ENDPOINT
 GREET = Script("greet", MODULE, 'return { hello = function(name) return "hello " .. name end }')
@@ -645,6 +645,95 @@ def test_a_letter_somebody_has_decided_over_is_said(published: Platform, show: C
     second.dead_letters.redrive.click()
     assert "has redriven the dead letter" in second.dead_letters.notice.content
     assert deliveries(published) == 1
+
+
+def stored(platform: Platform) -> list[tuple[bool, bytes]]:
+    with platform.database.connection() as connection:
+        return connection.execute("SELECT is_json, payload FROM events ORDER BY number").fetchall()
+
+
+def test_a_chosen_letter_is_shown_whole_without_markup_of_its_own(
+    published: Platform, show: Callable[..., Panel]
+) -> None:
+    bury(published, "blog", message=HOSTILE, payload=f'["{HOSTILE}"]', trigger=HOSTILE, failures=[attempt(HOSTILE)])
+    letters = show().dead_letters
+    assert HOSTILE not in letters.letter + letters.table
+    assert html.escape(HOSTILE) in letters.letter
+    assert "mailer:3: in the main chunk" in letters.letter
+
+
+def test_the_input_is_edited_and_what_was_not_typed_stays_as_it_was(
+    published: Platform, show: Callable[..., Panel]
+) -> None:
+    payload = b'{"b":1,"a":1.50}'
+    bury(published, "blog", payload=payload)
+    bury(published, "blog", payload="text", is_json=False)
+    letters = show().dead_letters
+    assert letters.input.value == "text"
+    letters.input.value = "ü text"
+    letters.redrive.click()
+    assert letters.input.value == '{\n  "b": 1,\n  "a": 1.5\n}'
+    letters.input.value = "{"
+    letters.redrive.click()
+    assert "cannot be read" in letters.notice.content
+    assert letters.input.value == "{"
+    letters.input.value = '{\n  "b": 1,\n  "a": 1.5\n}'
+    letters.redrive.click()
+    assert stored(published) == [(False, "ü text".encode()), (True, payload)]
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"kind": "cron"}, {"kind": "dead_letter"}, {"kind": "kv", "operation": "delete", "payload": None},
+        {"payload": b"\xff", "is_json": False}, {"payload": b"a\r\n", "is_json": False},
+        {"payload": b"x" * 2**18, "is_json": False},
+    ],
+)  # fmt: skip
+def test_an_input_that_cannot_be_edited_there_is_not_offered(
+    published: Platform, show: Callable[..., Panel], columns: dict[str, Any]
+) -> None:
+    bury(published, "blog", **columns)
+    letters = show().dead_letters
+    assert letters.input.layout.display == "none"
+    letters.redrive.click()
+    assert "on its way" in letters.notice.content
+
+
+def test_letters_are_filtered_and_all_that_are_shown_are_delivered_again(
+    published: Platform, show: Callable[..., Panel]
+) -> None:
+    for trigger in "aab":
+        bury(published, "blog", trigger=trigger)
+    letters = show().dead_letters
+    letters.trigger.value = "a"
+    assert letters.title == "Dead letters (2)"
+    bury(published, "blog", trigger="a")  # not shown yet
+    letters.redrive_all.button.click()
+    letters.redrive_all.yes.click()
+    assert "2 on the way" in letters.notice.content
+    assert (letters.title, deliveries(published)) == ("Dead letters (1)", 2)
+    letters.state.value = "redriven"
+    assert letters.title == "Dead letters (2)"
+    assert letters._decide.layout.display == "none"
+    letters.trigger.value = "nobody"
+    assert "No dead letters are like that" in letters.table
+    letters.trigger.value = ""
+    letters.state.value = "all"
+    assert letters.title == "Dead letters (4)"
+
+
+def test_what_was_typed_for_a_letter_stays_when_the_panel_loads_again(
+    published: Platform, show: Callable[..., Panel]
+) -> None:
+    bury(published, "blog")
+    panel = show()
+    panel.dead_letters.input.value = '{"typed": 1}'
+    bury(published, "blog")
+    panel.refresh()
+    assert panel.dead_letters.input.value == '{"typed": 1}'
+    panel.dead_letters.redrive.click()
+    assert stored(published) == [(True, b'{"typed": 1}')]
 
 
 # runs ---------------------------------------------------------------------------------------------------------------
