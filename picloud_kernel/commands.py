@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+from datetime import UTC, datetime
 from pathlib import PurePath
 from urllib.parse import quote
 
@@ -296,14 +297,19 @@ def plan_text(plan: Plan) -> str:
 
 
 def plan_bundle(plan: Plan) -> Bundle:
-    """Return a plan as `%plan` shows it: what changes, the tests that will run, and the differences."""
+    """Return a plan as `%plan` shows it: what changes, what triggers will do, which tests run, and the differences."""
     if not plan.changes_anything:
         return text(plan_text(plan))
     tests = [
         f"  ? test {test.name}" + (f", which reaches {', '.join(test.reaches)}" if test.reaches else "")
         for test in plan.tests
     ]
-    return changes_bundle("\n".join([plan_text(plan), *tests]), plan.changes())
+    triggers = [
+        f"  trigger {trigger.name}: {line}"
+        for trigger in plan.triggers()
+        for line in trigger.outlook(datetime.now(UTC))
+    ]
+    return changes_bundle("\n".join([plan_text(plan), *triggers, *tests]), plan.changes())
 
 
 def url_path(route: Route) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from picloud.model.app import check_app_name
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from picloud.model.trigger import Trigger
     from picloud.publishing.diff import Change
     from picloud.publishing.notebook import Authored
     from picloud.publishing.publisher import Plan, Published
@@ -106,6 +108,7 @@ def _plan(app_name: str, authored: Authored, as_json: bool) -> None:
         print_json(_plan_json(plan))
     else:
         _print_plan(plan)
+        _print_triggers(plan)
         _print_tests(plan)
         print_changes(plan.changes())
     if plan.changes_anything:
@@ -142,8 +145,16 @@ def _plan_json(plan: Plan) -> dict[str, object]:
         "base": plan.base,
         "annotated": list(plan.annotated),
         "tests": [{"name": test.name, "reaches": list(test.reaches)} for test in plan.tests],
+        "triggers": [_trigger_json(trigger) for trigger in plan.triggers()],
         "changes": changes_json(plan.changes()),
     }
+
+
+def _trigger_json(trigger: Trigger) -> dict[str, object]:
+    retry, ticks = trigger.retry, trigger.next_ticks(datetime.now(UTC))
+    return {
+        "name": trigger.name, "retries": retry.schedule(), "retries_at_s": retry.moments_s(), "next": ticks,
+    }  # fmt: skip
 
 
 def _print_plan(plan: Plan) -> None:
@@ -154,6 +165,12 @@ def _print_plan(plan: Plan) -> None:
             click.echo(f"{sign} {entry}{marks}")
     if not plan.changes_anything:
         click.echo("Nothing changes.")
+
+
+def _print_triggers(plan: Plan) -> None:
+    for trigger in plan.triggers():
+        for line in trigger.outlook(datetime.now(UTC)):
+            click.echo(f"  trigger {trigger.name}: {line}")
 
 
 def _print_tests(plan: Plan) -> None:

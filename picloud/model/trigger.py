@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
-from itertools import islice
+from itertools import accumulate, islice
 from typing import Any, Final
 
 from picloud.errors import InvalidInput, InvalidTrigger
@@ -24,6 +24,9 @@ TIMEOUT_MAX_S: Final = 600.0
 BATCH_MAX: Final = 100
 WAIT_MAX_S: Final = 3600.0
 LATE_MAX_S: Final = 3600.0
+
+SHOWN_MAX: Final = 5
+"""Retries, and ticks, that are told of one by one."""
 
 CHANNEL_NAME: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_.-]{0,127}", re.ASCII)
 """Of a queue or topic."""
@@ -83,13 +86,27 @@ class RetryPolicy:
         whole = min(self.backoff_max_s, self.backoff_s * 2.0 ** min(failures - 1, 64))
         return whole * (1 - self.jitter * random)
 
+    def moments_s(self) -> tuple[float, ...]:
+        """Return the seconds from the first failure to each retry, when runs take no time and chance nothing off."""
+        return tuple(accumulate(self.pause_s(number, 0) for number in range(1, self.retries + 1)))
+
     def schedule(self) -> str:
-        """Say it as an author reads it: `retries after 5 s, 10 s, 20 s, then a dead letter`."""
+        """Say it as an author reads it: `retries at +5 s, +15 s, +35 s, then a dead letter; ...`."""
         if not self.retries:
             return "no retry, a dead letter at once"
-        shown = [f"{self.pause_s(number, 0):g} s" for number in range(1, min(self.retries, 5) + 1)]
-        more = f", ... ({self.retries} in all)" if self.retries > len(shown) else ""
-        return f"retries after {', '.join(shown)}{more}, then a dead letter"
+        moments = [f"+{_duration(moment_s)}" for moment_s in self.moments_s()]
+        if self.retries > SHOWN_MAX:
+            moments = [*moments[: SHOWN_MAX - 1], f"... {moments[-1]} ({self.retries} in all)"]
+        drawn = f"; each pause up to {100 * self.jitter:g}% shorter" if self.jitter and self.backoff_s else ""
+        return f"retries at {', '.join(moments)}, then a dead letter{drawn}"
+
+
+def _duration(seconds: float) -> str:
+    """Return seconds as one reads them: `0.5 s`, `2 min 35 s`, `1 h`."""
+    minutes, rest_s = divmod(round(seconds, 3), 60)
+    hours, rest_min = divmod(int(minutes), 60)
+    parts = ((hours, "h"), (rest_min, "min"), (round(rest_s, 3), "s"))
+    return " ".join(f"{number:g} {unit}" for number, unit in parts if number) or "0 s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,13 +156,18 @@ class Trigger:
             options += [f"catch_up={self.catch_up}", f"overlap={self.overlap}"]
         return tuple(options)
 
-    def next_ticks(self, after: datetime, count: int = 5) -> tuple[datetime, ...]:
+    def next_ticks(self, after: datetime, count: int = SHOWN_MAX) -> tuple[datetime, ...]:
         """Return the ticks of a schedule that follow a moment, in its zone; none for other kinds."""
         if self.kind is not TriggerKind.CRON:
             return ()
         place = zone(self.tz)
         ticks = islice(ticks_after(CronExpression.parse(self.source), place, after), count)
         return tuple(tick.astimezone(place) for tick in ticks)
+
+    def outlook(self, after: datetime) -> tuple[str, ...]:
+        """Say what a plan says of it: when it retries, and when a schedule ticks next, with the zone's offsets."""
+        ticks = ", ".join(tick.isoformat(" ") for tick in self.next_ticks(after))
+        return (self.retry.schedule(), *([f"ticks {ticks}"] if ticks else []))
 
 
 def check_trigger(trigger: Trigger) -> Trigger:

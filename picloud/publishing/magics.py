@@ -123,8 +123,9 @@ MAGICS = (
         "",
         "Show what %publish would change, and what those changes reach.",
         "Nothing is changed. `+` is added, `~` changed, `-` removed, `>` requires what changes, `?` is a test that "
-        "will run, with the changed scripts it is known to reach. Below are the differences, entry by entry. After it, "
-        "`%publish` is refused when somebody else has published in between.",
+        "will run, with the changed scripts it is known to reach. Triggers that change say when they retry and tick "
+        "next. Below are the differences, entry by entry. After it, `%publish` is refused when somebody else has "
+        "published in between.",
         "%plan",
     ),
     Magic(

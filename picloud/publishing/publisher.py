@@ -56,6 +56,11 @@ class Plan:
         """Whether publishing would make a new release."""
         return bool(self.added or self.changed or self.removed)
 
+    def triggers(self) -> tuple[Trigger, ...]:
+        """Return the triggers that would be added or changed, by name."""
+        named = {*self.added, *self.changed}
+        return tuple(trigger for trigger in self.after.triggers if f"trigger {trigger.name}" in named)
+
     def changes(self) -> tuple[Change, ...]:
         """Return what differs, entry by entry: changed ones first, then added, then removed."""
         return changes(_texts(self.before), _texts(self.after), (*self.changed, *self.added, *self.removed))

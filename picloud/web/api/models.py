@@ -476,6 +476,23 @@ class PlannedTestView(Model):
     reaches: list[str] = Field(description="Changed scripts it is known to reach.")
 
 
+class PlannedTriggerView(Model):
+    """What a trigger that would be added or changed will do."""
+
+    name: str
+    retries: str = Field(description="When it retries what failed, in words.")
+    retries_at_s: list[float] = Field(
+        description="Seconds from the first failure to each retry, of which jitter takes off."
+    )
+    next: list[datetime] = Field(description="The next five ticks of a cron trigger, in its time zone.")
+
+    @classmethod
+    def of(cls, trigger: Trigger) -> Self:
+        """Return the view of a trigger as it would be, at this moment."""
+        retry, ticks = trigger.retry, trigger.next_ticks(datetime.now(UTC))
+        return cls(name=trigger.name, retries=retry.schedule(), retries_at_s=list(retry.moments_s()), next=list(ticks))
+
+
 class PlanView(Model):
     """What publishing would change; entries read like 'module greet' or 'route GET /hello/:name'."""
 
@@ -488,6 +505,7 @@ class PlanView(Model):
     base: int = Field(description="Number of the release that is live, 0 for none: for `base_release`.")
     annotated: list[str] = Field(description="Endpoints made of annotated cells, as Jupyter Kernel Gateway has them.")
     tests: list[PlannedTestView]
+    triggers: list[PlannedTriggerView] = Field(description="Those that are added or changed.")
     changes: list[ChangeView]
 
     @classmethod
@@ -503,6 +521,7 @@ class PlanView(Model):
             base=plan.base,
             annotated=list(plan.annotated),
             tests=[PlannedTestView(name=test.name, reaches=list(test.reaches)) for test in plan.tests],
+            triggers=[PlannedTriggerView.of(trigger) for trigger in plan.triggers()],
             changes=[ChangeView.of(change) for change in plan.changes()],
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -134,3 +135,21 @@ def test_an_old_release_is_called_without_the_drafts(cell: Cell) -> None:
         cell("%call --release 9 GET /hello")
     assert "Release 1 is published again" in cell("%rollback 1")
     assert "bye ada" in cell("%call --release 2 GET /hello")
+
+
+def test_a_plan_tells_when_triggers_retry_and_tick_next(cell: Cell) -> None:
+    cell('%%trigger nightly cron "0 3 * * *" tz=Europe/Berlin jitter=0\nreturn 1')
+    cell("%%trigger mailer queue mails retries=0\nreturn 1")
+    plan = cell("%plan").split("\n")
+    assert "  trigger nightly: retries at +5 s, +15 s, +35 s, then a dead letter" in plan
+    assert "  trigger mailer: no retry, a dead letter at once" in plan
+    [ticks] = [line for line in plan if line.startswith("  trigger nightly: ticks ")]
+    moments = [datetime.fromisoformat(text) for text in ticks.removeprefix("  trigger nightly: ticks ").split(", ")]
+    assert len(moments) == 5
+    assert all(moment.hour == 3 and moment.utcoffset() for moment in moments)
+    cell("%publish")
+    assert "Nothing changes" in cell("%plan")
+    cell('%%trigger nightly cron "0 4 * * *" tz=Europe/Berlin\nreturn 1')
+    changed = cell("%plan")
+    assert "trigger nightly: ticks" in changed
+    assert "trigger mailer:" not in changed

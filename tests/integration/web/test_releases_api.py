@@ -31,6 +31,19 @@ def manifest(version: int, *, fails: bool = False, auth: str = "public") -> dict
     }
 
 
+def test_a_plan_has_what_its_triggers_will_do(client: Client, make_token: TokenMaker) -> None:
+    token = make_token("other")
+    trigger = {"name": "nightly", "kind": "cron", "source": "0 3 * * *", "tz": "Europe/Berlin", "script": "who"}
+    data = {"manifest": manifest(0) | {"triggers": [trigger]}}
+    [planned] = client("POST", "/api/v1/apps/other/plan", token=token, data=data).json()["triggers"]
+    assert planned["retries_at_s"] == [5, 15, 35]
+    assert planned["retries"] == "retries at +5 s, +15 s, +35 s, then a dead letter; each pause up to 10% shorter"
+    assert len(planned["next"]) == 5
+    assert all("T03:00:00+0" in tick for tick in planned["next"])
+    assert client("POST", RELEASES, token=token, data=data).status == 201
+    assert client("POST", "/api/v1/apps/other/plan", token=token, data=data).json()["triggers"] == []
+
+
 def test_a_plan_has_diffs_tests_and_the_release_that_is_live(client: Client, make_token: TokenMaker) -> None:
     token = make_token("other")
     assert client("POST", RELEASES, token=token, data={"manifest": manifest(1)}).status == 201

@@ -358,3 +358,12 @@ def test_an_app_says_how_long_its_runs_are_kept(picloud: Picloud) -> None:
     assert picloud("app", "retention", "blog", "--default", "--json").json() == said
     assert picloud("app", "retention", "blog", "--default", "--runs-days", "1").code == 2
     assert picloud("app", "retention", "nobody").code == 1
+
+
+def test_a_plan_tells_when_triggers_retry_and_tick_next(picloud: Picloud, notebook: Notebook) -> None:
+    path = notebook('%%trigger nightly cron "0 3 * * *" jitter=0 retries=1\nreturn 1')
+    plan = picloud("publish", path, "--app", "blog", "--plan").out.splitlines()
+    assert "  trigger nightly: retries at +5 s, then a dead letter" in plan
+    assert sum(line.startswith("  trigger nightly: ticks ") and line.count("03:00:00+00:00") == 5 for line in plan) == 1
+    [trigger] = picloud("publish", path, "--app", "blog", "--plan", "--json").json()["triggers"]
+    assert (trigger["name"], trigger["retries_at_s"], len(trigger["next"])) == ("nightly", [5], 5)

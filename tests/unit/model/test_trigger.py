@@ -2,6 +2,7 @@
 
 import re
 from fnmatch import fnmatchcase
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -153,14 +154,25 @@ def test_chance_takes_no_more_than_its_part(policy: RetryPolicy, failures: int, 
 @pytest.mark.parametrize(
     ("policy", "text"),
     [
-        (RetryPolicy(), "retries after 5 s, 10 s, 20 s, then a dead letter"),
+        (RetryPolicy(), "retries at +5 s, +15 s, +35 s, then a dead letter; each pause up to 10% shorter"),
+        (RetryPolicy(3, 60, 7200, 0), "retries at +1 min, +3 min, +7 min, then a dead letter"),
+        (RetryPolicy(2, 3599.5, 86_400, 0), "retries at +59 min 59.5 s, +2 h 59 min 58.5 s, then a dead letter"),
+        (RetryPolicy(1, 0, jitter=1), "retries at +0 s, then a dead letter"),
         (RetryPolicy(0), "no retry, a dead letter at once"),
-        (RetryPolicy(1, 0.5), "retries after 0.5 s, then a dead letter"),
-        (RetryPolicy(9, 1, 4), "retries after 1 s, 2 s, 4 s, 4 s, 4 s, ... (9 in all), then a dead letter"),
+        (RetryPolicy(1, 0.5, jitter=0), "retries at +0.5 s, then a dead letter"),
+        (RetryPolicy(9, 1, 4, 0), "retries at +1 s, +3 s, +7 s, +11 s, ... +31 s (9 in all), then a dead letter"),
     ],
 )
 def test_the_schedule_is_said_as_one_reads_it(policy: RetryPolicy, text: str) -> None:
     assert policy.schedule() == text
+
+
+@given(policies)
+def test_the_moments_of_retries_are_their_pauses_added_up(policy: RetryPolicy) -> None:
+    moments = policy.moments_s()
+    assert len(moments) == policy.retries
+    for number, (before, moment) in enumerate(pairwise((0.0, *moments)), 1):
+        assert moment == pytest.approx(before + policy.pause_s(number, 0))
 
 
 def test_what_it_takes_is_said_in_the_words_of_a_line() -> None:
