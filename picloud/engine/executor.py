@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final, TypeVar
 
 from picloud.engine.binding import calls
 from picloud.engine.counters import CacheCounters
+from picloud.engine.interruption import Interruption
 from picloud.engine.library import library
 from picloud.engine.log import Emit, KeptLines, RunLog, Write, to_logging, to_text
 from picloud.engine.outcome import error_of, response_of
@@ -97,11 +98,12 @@ class Executor:
     def trigger(
         self, app: App, script: LinkedScript, source: ScriptSource, messages: Sequence[Message], verdicts: Verdicts,
         *, emit: Emit, timeout_s: float | None = None, observe: Observe | None = None, discard: bool = False,
+        interruption: Interruption | None = None,
     ) -> None:  # fmt: skip
         """Let a script take an event, or several messages of a queue; raises `ScriptError` or `PlatformError`.
 
         What the script says of messages is in `verdicts` also when it fails. `timeout_s` stands in place of the limit.
-        With `discard` nothing it stores stays.
+        With `discard` nothing it stores stays. `interruption` gets to reach the run.
         """
         limits = self.limits.run
         if timeout_s is not None:
@@ -117,7 +119,11 @@ class Executor:
                 return _VERDICTS[operation](verdicts, *arguments)
             return _call(run, operation, arguments)
 
-        with self._borrow(app.id) as state, self._run_of(app, state, Phase.TRIGGER, causes, discard) as run:
+        with (
+            self._borrow(app.id) as state,
+            self._run_of(app, state, Phase.TRIGGER, causes, discard) as run,
+            interruption.reaching(state, run) if interruption else nullcontext(),
+        ):
             self._script(
                 state, app, b"trigger", script, source, str(first.kind), *flat,
                 limits=limits, sdk=sdk, emit=emit, observe=observe, seed=None,

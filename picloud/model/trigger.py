@@ -50,6 +50,8 @@ class Overlap(StrEnum):
     SKIP = "skip"
     QUEUE = "queue"
     """The tick is run after them."""
+    CANCEL = "cancel"
+    """They are ended, and the tick takes their place."""
     ALLOW = "allow"
     """The tick is run beside them."""
 
@@ -220,9 +222,10 @@ def _check_schedule(where: str, trigger: Trigger) -> None:
         zone(trigger.tz)
     except InvalidInput as error:
         raise InvalidTrigger(f"{where}: {error.message}.") from None
-    if trigger.catch_up is CatchUp.ALL and trigger.overlap is Overlap.SKIP:
+    only = {Overlap.SKIP: "the first", Overlap.CANCEL: "the last"}.get(trigger.overlap)
+    if trigger.catch_up is CatchUp.ALL and only:
         raise InvalidTrigger(
-            f"{where}: catch_up=all runs many ticks at once, and overlap=skip only the first of them: "
+            f"{where}: catch_up=all runs many ticks at once, and overlap={trigger.overlap} only {only} of them: "
             "add overlap=queue or overlap=allow."
         )
 

@@ -273,7 +273,7 @@ class OptionsLine(Line):
     tz: Text | None = None
     catch_up: Literal["none", "last", "all"] | None = None
     late_max_s: Annotated[float, Field(ge=0, le=LATE_MAX_S)] | None = None
-    overlap: Literal["skip", "queue", "allow"] | None = None
+    overlap: Literal["skip", "queue", "cancel", "allow"] | None = None
 
 
 class _EventParts(Row):
@@ -336,6 +336,8 @@ class DeliveryRow(Row):
     attempts: Annotated[int, Field(ge=0, le=RETRIES_MAX)]
     failures: list[Json]
     redrives: UUID | None
+    cancelled_at: Time | None = None
+    is_backfilled: bool = False
 
     @classmethod
     def of_stored(cls, *values: Any) -> Self:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import psycopg
 from psycopg.types.json import Jsonb
 
 from picloud.model.app import App
@@ -18,6 +20,8 @@ from picloud.storage.database import Database
 from picloud.storage.queries import load
 
 _SQL = load("deliveries.sql")
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +82,17 @@ class DeliveryRepository:
     def take(self, key: Key, job_id: int) -> list[Delivery] | NotYet:
         """Take a delivery for a job, and others of its batch; a job that takes again gets what it had.
 
-        Nothing when the delivery is settled, or another job has it.
+        Nothing when the delivery is settled, was cancelled, which settles it, or another job has it.
         """
         values = {"app_id": key.app_id, "event_id": key.event_id, "trigger": key.trigger, "job_id": job_id}
         with self._database.connection() as connection:
             row = connection.execute(_SQL["own"], values).fetchone()
             if row is None:
                 return []
-            batch, due_at, is_due = row
+            batch, due_at, is_due, is_cancelled = row
+            if is_cancelled:
+                _end_cancelled(connection, key, job_id)
+                return []
             if not is_due:
                 return NotYet(due_at, batch > 1)
             return [_delivery(*found) for found in connection.execute(_SQL["take"], values | {"batch": batch})]
@@ -93,14 +100,18 @@ class DeliveryRepository:
     def finish(self, done: Sequence[Key], failures: Sequence[Failure], job_id: int, *, in_batch: bool) -> None:
         """Forget deliveries that are done, with events nobody waits for any more, and count failed attempts.
 
-        Each delivery that failed is due again, or becomes a dead letter. Those of a batch get jobs of their own; else
-        the job that failed is to come back. All are of one trigger.
+        Each delivery that failed is due again, or becomes a dead letter, but for one that was cancelled. Those of a
+        batch get jobs of their own; else the job that failed is to come back. All are of one trigger.
         """
         with self._database.connection() as connection:
+            if failures:
+                connection.execute(_SQL["hold_app"], {"app_id": failures[0].key.app_id})
             if done:
                 connection.execute(_SQL["settle"], _values(done, job_id))
             for failure in failures:
                 key = failure.key
+                if _end_cancelled(connection, key, job_id):
+                    continue
                 entry = {"at": failure.at.isoformat(), "code": failure.code, "message": failure.message}
                 values = {
                     **_values([key], job_id),
@@ -116,10 +127,29 @@ class DeliveryRepository:
                     connection.execute(_SQL["bury"], values)
                     connection.execute(_SQL["settle"], _values([key], job_id))
 
+    def cancelled(self) -> set[Key]:
+        """Return the deliveries whose runs are to end."""
+        with self._database.lend() as connection:
+            return {Key(*row) for row in connection.execute(_SQL["cancelled"])}
+
+    def end_cancelled(self, key: Key, job_id: int) -> bool:
+        """Settle a delivery of this job when it was cancelled: no attempt counts. Returns whether it was."""
+        with self._database.connection() as connection:
+            return _end_cancelled(connection, key, job_id)
+
     def delete_settled(self) -> int:
         """Delete events whose last deliveries ended at one moment, return how many."""
         with self._database.connection() as connection:
             return connection.execute(_SQL["delete_settled"]).rowcount
+
+
+def _end_cancelled(connection: psycopg.Connection, key: Key, job_id: int) -> bool:
+    values = {"app_id": key.app_id, "event_id": key.event_id, "trigger": key.trigger, "job_id": job_id}
+    if connection.execute(_SQL["end_cancelled"], values).fetchone() is None:
+        return False
+    _log.info("A later tick of %s has taken the place of a run", key.trigger,
+              extra={"action": "run_cancelled", "trigger": key.trigger, "event": str(key.event_id)})  # fmt: skip
+    return True
 
 
 def _storable(value: Any) -> Any:

@@ -50,6 +50,10 @@ class TickEntry(NamedTuple):
     """Of a tick that ran."""
     event_id: UUID | None
     """The event the script got, or will get."""
+    cancelled_at: datetime | None
+    """When a later tick ended the run of one that ran; None: it did not."""
+    asked_by: str | None
+    """Who had it run by a backfill."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,17 +146,39 @@ def _advance(connection: psycopg.Connection, schedule: _Schedule, now: datetime)
     if decided.passed is not None:
         _add_passed(connection, schedule, decided.passed)
     if decided.due:
-        room = _room(connection, schedule)
-        _add_runs(connection, schedule, decided.due[:room], now)
-        if left := decided.due[room:]:
-            _add_passed(connection, schedule, PassedTicks(left[0].at, left[-1].at, len(left), Outcome.OVERLAP))
+        _add_due(connection, schedule, decided.due, now)
     next_at = next_tick(schedule.expression, schedule.zone, decided.until)
     connection.execute(_SQL["advance"], {**schedule.key._asdict(), "until": decided.until, "next_at": next_at})
     return decided.until
 
 
+def _add_due(connection: psycopg.Connection, schedule: _Schedule, due: Sequence[DueTick], now: datetime) -> None:
+    """Make events of these ticks, or of some, as the schedule's policy for overlaps has it."""
+    if schedule.overlap is Overlap.CANCEL:
+        _add_left(connection, schedule, due[:-1], Outcome.SUPERSEDED)
+        _cancel_runs(connection, schedule.key, now)
+        due = due[-1:]
+    room = _room(connection, schedule)
+    _add_runs(connection, schedule, due[:room], now)
+    _add_left(connection, schedule, due[room:], Outcome.OVERLAP)
+
+
+def _add_left(connection: psycopg.Connection, schedule: _Schedule, left: Sequence[DueTick], outcome: Outcome) -> None:
+    if left:
+        _add_passed(connection, schedule, PassedTicks(left[0].at, left[-1].at, len(left), outcome))
+
+
+def _cancel_runs(connection: psycopg.Connection, key: ScheduleKey, now: datetime) -> None:
+    """Let runs of earlier ticks end, and forget those that wait to be run, for the first time or again."""
+    values = {**key._asdict(), "now": now}
+    dropped = [event for (event,) in connection.execute(_SQL["drop_waiting"], values)]
+    if dropped:
+        connection.execute(_SQL["drop_jobs"], {"events": dropped})
+    connection.execute(_SQL["cancel_running"], values)
+
+
 def _room(connection: psycopg.Connection, schedule: _Schedule) -> int:
-    """Return how many more ticks may wait or run now."""
+    """Return how many more ticks may wait or run now, beside those of a backfill."""
     limit = 1 if schedule.overlap is Overlap.SKIP else RUNNING_MAX
     row = connection.execute(_SQL["count_running"], {**schedule.key._asdict(), "limit": limit}).fetchone()
     return limit - (row[0] if row else 0)

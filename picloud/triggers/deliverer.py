@@ -15,6 +15,7 @@ from typing import Any
 from picloud.engine.dispatcher import Snapshots
 from picloud.engine.executor import RETRY_AS_USUAL, Executor
 from picloud.engine.history import RunHistory, Watched
+from picloud.engine.interruption import Interruption
 from picloud.engine.log import to_logging
 from picloud.errors import NotFound, RunInterrupted, ScriptError, StaleRevision
 from picloud.model.app import App
@@ -22,6 +23,7 @@ from picloud.model.event import Message, Verdicts
 from picloud.model.script import LinkedScript
 from picloud.modules.source import Snapshot, routed_script
 from picloud.storage.deliveries import Delivery, DeliveryRepository, Failure, Key, NotYet
+from picloud.triggers.cancellations import Cancellations
 
 _log = logging.getLogger(__name__)
 
@@ -36,6 +38,7 @@ class Deliverer:
         self._snapshots = snapshots
         self._executor = executor
         self._history = history
+        self._cancellations = Cancellations(deliveries)
 
     def deliver(self, key: Key, job_id: int) -> datetime | None:
         """Make the delivery; return when the job is to come again, None when it has nothing more to do.
@@ -48,14 +51,20 @@ class Deliverer:
         if not taken:
             return None
         first = taken[0]
-        failed = self._run(taken)
+        try:
+            with self._cancellations.reaching(first) as interruption:
+                failed = self._run(taken, interruption)
+        except RunInterrupted:
+            if self._deliveries.end_cancelled(key, job_id):
+                return None
+            raise
         gone = {failure.key for failure in failed}
         in_batch = first.batch > 1
         done = [delivery.key for delivery in taken if delivery.key not in gone]
         self._deliveries.finish(done, failed, job_id, in_batch=in_batch)
         return None if in_batch else next((failure.retry_at for failure in failed), None)
 
-    def _run(self, taken: Sequence[Delivery]) -> list[Failure]:
+    def _run(self, taken: Sequence[Delivery], interruption: Interruption | None) -> list[Failure]:
         """Run the script; return the failures, none for what it is done with."""
         first, verdicts = taken[0], Verdicts()
         watched = Watched()
@@ -66,7 +75,7 @@ class Deliverer:
         except NotFound:
             return [_gone(delivery) for delivery in taken]
         try:
-            self._run_script(snapshot, script, taken, verdicts, watched)
+            self._run_script(snapshot, script, taken, verdicts, watched, interruption)
         except RunInterrupted:
             raise
         except ScriptError as failure:
@@ -88,8 +97,9 @@ class Deliverer:
         return snapshot
 
     def _run_script(
-        self, snapshot: Snapshot, script: LinkedScript, taken: Sequence[Delivery], verdicts: Verdicts, watched: Watched
-    ) -> None:
+        self, snapshot: Snapshot, script: LinkedScript, taken: Sequence[Delivery], verdicts: Verdicts, watched: Watched,
+        interruption: Interruption | None,
+    ) -> None:  # fmt: skip
         """Run the script and note it in the history, also when a fault of the platform ends it."""
         first = taken[0]
         messages = [Message(delivery.event, delivery.attempts + 1) for delivery in taken]
@@ -107,6 +117,7 @@ class Deliverer:
                 emit=watched.lines.before(emit),
                 timeout_s=first.timeout_s,
                 observe=watched.observe,
+                interruption=interruption,
             )
         except Exception as error:
             ended = error

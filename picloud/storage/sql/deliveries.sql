@@ -1,10 +1,17 @@
 -- name: own
 -- Waits for another job that is just taking it: if that one dies, nobody else would.
-SELECT (d.options ->> 'batch')::integer, d.due_at, d.due_at <= now()
-FROM deliveries AS d
+-- A tick that took the place of runs is due when they have ended.
+SELECT (d.options ->> 'batch')::integer, CASE WHEN w.waits THEN now() + interval '1 second' ELSE d.due_at END,
+    d.due_at <= now() AND NOT w.waits, d.cancelled_at IS NOT NULL
+FROM deliveries AS d, LATERAL (
+    SELECT coalesce(d.options ->> 'overlap' = 'cancel', false) AND EXISTS (
+        SELECT FROM deliveries AS c
+        WHERE c.app_id = d.app_id AND c.trigger = d.trigger AND c.event_id <> d.event_id AND c.cancelled_at IS NOT NULL
+    ) AS waits
+) AS w
 WHERE d.app_id = %(app_id)s AND d.event_id = %(event_id)s AND d.trigger = %(trigger)s
     AND (d.taken_by IS NULL OR d.taken_by = %(job_id)s)
-FOR UPDATE
+FOR UPDATE OF d
 
 -- name: take
 -- The job's own delivery comes with others of its trigger: those it had before it was interrupted, or those that wait.
@@ -81,6 +88,31 @@ SELECT d.app_id, d.event_id, e.kind, e.name, e.operation, e.key, e.is_json, e.pa
 FROM deliveries AS d
 JOIN events AS e ON e.app_id = d.app_id AND e.id = d.event_id
 WHERE d.app_id = %(app_id)s AND d.trigger = %(trigger)s AND d.event_id = ANY (%(event_ids)s::uuid[]) AND d.taken_by = %(job_id)s
+
+-- name: hold_app
+-- A publish holds the app before it comes to its deliveries, and so does who buries one of them.
+SELECT FROM apps WHERE id = %(app_id)s FOR KEY SHARE
+
+-- name: cancelled
+SELECT app_id, event_id, trigger FROM deliveries WHERE cancelled_at IS NOT NULL
+
+-- name: end_cancelled
+WITH ended AS (
+    DELETE FROM deliveries
+    WHERE app_id = %(app_id)s AND event_id = %(event_id)s AND trigger = %(trigger)s AND cancelled_at IS NOT NULL
+        AND (taken_by IS NULL OR taken_by = %(job_id)s)
+    RETURNING app_id, event_id, trigger, cancelled_at
+), noted AS (
+    UPDATE ticks AS t
+    SET cancelled_at = e.cancelled_at
+    FROM ended AS e
+    WHERE t.app_id = e.app_id AND t.event_id = e.event_id AND t.trigger = e.trigger
+), forgotten AS (
+    DELETE FROM events AS v
+    USING ended AS e
+    WHERE v.app_id = e.app_id AND v.id = e.event_id
+)
+SELECT FROM ended
 
 -- name: delete_settled
 DELETE FROM events AS e

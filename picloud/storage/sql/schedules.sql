@@ -36,8 +36,37 @@ FOR UPDATE OF s
 
 -- name: count_running
 SELECT count(*) FROM (
-    SELECT FROM deliveries WHERE app_id = %(app_id)s AND trigger = %(trigger)s LIMIT %(limit)s
+    SELECT FROM deliveries WHERE app_id = %(app_id)s AND trigger = %(trigger)s AND NOT is_backfilled LIMIT %(limit)s
 ) AS running
+
+-- name: drop_waiting
+-- What somebody asked for, by a redrive or a backfill, keeps its place.
+WITH dropped AS (
+    DELETE FROM deliveries
+    WHERE app_id = %(app_id)s AND trigger = %(trigger)s AND taken_by IS NULL AND redrives IS NULL AND NOT is_backfilled
+    RETURNING event_id
+), noted AS (
+    UPDATE ticks AS t
+    SET cancelled_at = %(now)s
+    FROM dropped AS d
+    WHERE t.app_id = %(app_id)s AND t.event_id = d.event_id AND t.trigger = %(trigger)s
+), forgotten AS (
+    DELETE FROM events AS e
+    USING dropped AS d
+    WHERE e.app_id = %(app_id)s AND e.id = d.event_id
+)
+SELECT event_id::text FROM dropped
+
+-- name: drop_jobs
+-- A statement after that one, to see the jobs as they are when nobody works on the deliveries any more.
+DELETE FROM procrastinate_jobs
+WHERE status = 'todo' AND task_name = 'picloud.deliver' AND args ->> 'event_id' = ANY (%(events)s::text[])
+
+-- name: cancel_running
+UPDATE deliveries
+SET cancelled_at = %(now)s
+WHERE app_id = %(app_id)s AND trigger = %(trigger)s AND taken_by IS NOT NULL AND cancelled_at IS NULL AND redrives IS NULL
+    AND NOT is_backfilled
 
 -- name: add_events
 -- The database makes their deliveries and jobs.
@@ -78,7 +107,7 @@ SET accounted_at = %(until)s, next_at = %(next_at)s
 WHERE app_id = %(app_id)s AND trigger = %(trigger)s
 
 -- name: list_ticks
-SELECT first_at, last_at, count, outcome, late_ms, event_id
+SELECT first_at, last_at, count, outcome, late_ms, event_id, cancelled_at, asked_by
 FROM ticks
 WHERE app_id = %(app_id)s AND trigger = %(trigger)s
 ORDER BY number DESC

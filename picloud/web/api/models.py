@@ -276,6 +276,8 @@ class TickView(Model):
     outcome: Name = Field(description="ran, or why not: overlap, superseded, too_late or too_many.")
     late_ms: int | None = Field(description="How late a tick was that ran.")
     event_id: UUID | None = Field(description="The event the script got, or will get.")
+    cancelled_at: datetime | None = Field(description="When a later tick ended the run of one that ran.")
+    asked_by: Name | None = Field(description="Who had it run by a backfill.")
 
     @classmethod
     def of(cls, entry: TickEntry) -> Self:

@@ -144,7 +144,7 @@ def test_a_schedule_shows_its_next_ticks_and_what_became_of_the_others(admin: An
     assert admin("GET", "/apps/other/triggers/nightly/ticks").json() == {"ticks": []}
     assert admin("GET", "/apps/other/triggers/none/ticks").status == 404
     assert admin("GET", "/apps/other/triggers/nightly/ticks?limit=0").status == 400
-    for wrong in ({"tz": "Mars"}, {"source": "0 3 * *"}, {"overlap": "cancel"}, {"catch_up": "all", "overlap": "skip"}):
+    for wrong in ({"tz": "Mars"}, {"source": "0 3 * *"}, {"overlap": "kill"}, {"catch_up": "all", "overlap": "skip"}):
         assert admin("PUT", "/apps/other/triggers/nightly", body | wrong).status in (400, 422), wrong
     assert len(admin("GET", "/apps/other/triggers").json()["triggers"]) == 1
 
