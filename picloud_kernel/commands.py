@@ -28,6 +28,7 @@ from picloud.publishing.cells import (
     Report,
     Reset,
     Rollback,
+    RunBackfill,
     Runs,
     Show,
     ShowLetter,
@@ -74,6 +75,8 @@ class Commands:
                 return self.history.runs(command)
             case Logs():
                 return self.history.logs(command)
+            case RunBackfill():
+                return text(self._backfill(command))
             case Reset(drafts):
                 return text(self._reset(drafts))
             case Publish():
@@ -255,6 +258,18 @@ class Commands:
                 if not count:
                     return "No open dead letter is meant: nothing was done."
                 return f"{count} dead letter{'s: each is' if count > 1 else ' is'} {done}."
+
+    def _backfill(self, command: RunBackfill) -> str:
+        platform = self._session.platform
+        made = platform.schedules.backfill(
+            platform.apps.get(self._session.app_name).id,
+            command.trigger,
+            command.wanted,
+            by=author(),
+            again=command.again,
+            dry_run=command.dry_run,
+        )
+        return "\n".join([*(tick.isoformat(" ") for tick in made.ticks), made.describe(dry_run=command.dry_run)])
 
     def _triggers(self) -> str:
         live, draft = self._live(), self._session.app.manifest()

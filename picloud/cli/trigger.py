@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from picloud.cli.backfill import backfill
 from picloud.cli.session import author, json_option, open_session, print_json, print_table
 from picloud.errors import NotFound
 from picloud.model.app import check_app_name
@@ -22,7 +23,10 @@ _app_option = click.option("--app", "app_name", required=True, help="The app.")
 
 @click.group()
 def trigger() -> None:
-    """List, show, put and delete triggers. Every change is a release."""
+    """List, show, put and delete triggers, each change a release, and run ticks of schedules after all."""
+
+
+trigger.add_command(backfill)
 
 
 @trigger.command("list")

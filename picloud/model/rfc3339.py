@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from typing import Final
 
@@ -14,6 +15,7 @@ TEXT_MAX: Final = 1024
 PRECISION_MAX: Final = 9
 """Digits of a fraction that is written."""
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _DATE_TIME: Final = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]+))?"
     r"(?:[Zz]|([+-])([0-9]{2}):([0-9]{2}))"
@@ -35,6 +37,15 @@ def read(text: str) -> tuple[Fraction, int | None]:
         return _value(found)
     except InvalidInput as error:
         raise InvalidInput(f"{_shown(text)}: {error.message}") from None
+
+
+def moment(text: str) -> datetime:
+    """Return the moment a text names, in UTC, what is below a microsecond cut off; raises `InvalidInput` as `read`."""
+    seconds, _ = read(text)
+    try:
+        return _EPOCH + timedelta(microseconds=int(seconds * 10**6 // 1))
+    except OverflowError:
+        raise InvalidInput(f"{_shown(text)} is beyond the years there are") from None
 
 
 def _value(found: re.Match[str]) -> tuple[Fraction, int | None]:

@@ -9,8 +9,10 @@ from typing import Final
 
 from picloud.errors import InvalidInput
 from picloud.model.app import check_app_name
+from picloud.model.backfill import BackfillRange
 from picloud.model.dead_letter import LetterFilter, LetterState, letter_range
 from picloud.model.release import TestSource
+from picloud.model.rfc3339 import moment
 from picloud.model.route import METHODS, Route, check_route
 from picloud.model.script import SCRIPT_NAME, Script, ScriptKind, check_script_name
 from picloud.model.trigger import Trigger, TriggerKind, split_trigger, trigger_of
@@ -24,7 +26,9 @@ _TEXT = re.compile(r"""(?:"[^"]*"|'[^']*')(?:\s+|$)|.+?(?=\s--(?:remove|force|re
 _ANNOTATION = re.compile(rf"--[ \t]+(ResponseInfo[ \t]+)?({'|'.join(METHODS)})[ \t]+(/\S*)[ \t]*(?:\n|$)")
 """With nothing after the path, so that a comment stays one."""
 _MAGIC_LINE = re.compile(r"(%%?[^\s%]*)[ \t]*(.*)")
-_WITH_NAMES = frozenset({"%%endpoint", "%%trigger", "%%test", "%graph", "%runs", "%logs", "%replay", "%deadletters"})
+_WITH_NAMES = frozenset(
+    {"%%endpoint", "%%trigger", "%%test", "%graph", "%runs", "%logs", "%replay", "%deadletters", "%backfill"}
+)
 
 
 RUNS_SHOWN: Final = 20
@@ -251,6 +255,17 @@ class Replay:
 
 
 @dataclass(frozen=True, slots=True)
+class RunBackfill:
+    """`%backfill NAME FROM TO [--again] [--dry-run]`."""
+
+    trigger: str
+    wanted: BackfillRange
+    again: bool
+    """Whether ticks that ran are run again."""
+    dry_run: bool
+
+
+@dataclass(frozen=True, slots=True)
 class RunTests:
     """`%test [TEXT]`."""
 
@@ -284,6 +299,7 @@ Command = (
     | Replay
     | Discard
     | DecideAll
+    | RunBackfill
     | Reset
     | Dashboard
     | Show
@@ -436,6 +452,8 @@ def _command(line: str) -> Command:
         return Logs(_whose(_only(name, _words(rest))) if rest else None)
     if name == "%replay":
         return Replay(_whose(_only(name, _words(rest))))
+    if name == "%backfill":
+        return _backfill(_words(rest))
     if name == "%reset":
         return _reset(rest)
     if name == "%rollback":
@@ -565,6 +583,16 @@ def _whose(name: str) -> str:
     if not SCRIPT_NAME.fullmatch(name):
         raise InvalidInput(f"{name[:80]!r} is neither a run's id nor the name of a script or trigger.")
     return name
+
+
+def _backfill(words: list[str]) -> RunBackfill:
+    options = {word for word in words if word.startswith("--")}
+    named = [word for word in words if word not in options]
+    if len(named) != 3 or len(named) + len(options) != len(words) or not options <= {"--again", "--dry-run"}:
+        raise _usage("%backfill")
+    trigger, start, end = named
+    wanted = BackfillRange(moment(start), moment(end))
+    return RunBackfill(trigger, wanted, "--again" in options, "--dry-run" in options)
 
 
 def _reset(rest: str) -> Reset:

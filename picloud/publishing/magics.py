@@ -235,6 +235,14 @@ MAGICS = (
         "%replay mailer",
     ),
     Magic(
+        "%backfill",
+        "NAME FROM TO [--again] [--dry-run]",
+        "Run the ticks of the schedule NAME in a range after all, as it is live now.",
+        "FROM and TO are both included and like `2026-03-01T00:00:00+01:00`; TO is not in the future. Ticks that ran "
+        "are left out, but with `--again`. `--dry-run` only lists the ticks. At most 1000 are run.",
+        "%backfill nightly 2026-03-01T00:00:00+01:00 2026-03-07T23:59:59+01:00 --dry-run",
+    ),
+    Magic(
         "%graph",
         "[NAME]",
         "Draw who requires whom, or all that reaches the script NAME.",

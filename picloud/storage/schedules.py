@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 from uuid import UUID, uuid4
 
 import psycopg
 
+from picloud.errors import Conflict, InvalidInput, NotFound, PicloudError
 from picloud.model.app import AppId
+from picloud.model.backfill import BACKFILL_MAX, Backfill, BackfillRange, choose_ticks
 from picloud.model.calendar import zone
 from picloud.model.cron import CronExpression, next_tick
 from picloud.model.schedule import CatchUp, DueTick, LatePolicy, Outcome, PassedTicks, account
@@ -24,6 +26,7 @@ RUNNING_MAX: Final = 1000
 """Ticks of one trigger that may wait or run at a time; more are skipped, so that a slow script cannot fill the disk."""
 
 RAN: Final = "ran"
+_MS: Final = timedelta(milliseconds=1)
 
 _SQL = load("schedules.sql")
 
@@ -101,6 +104,33 @@ class ScheduleRepository:
             _advance(connection, _Schedule.of(key, *stored), moment)
             return True
 
+    def backfill(
+        self, app_id: AppId, trigger: str, wanted: BackfillRange, *, by: str, again: bool = False,
+        dry_run: bool = False, now: datetime | None = None,
+    ) -> Backfill:  # fmt: skip
+        """Run the ticks of a range, all or none; those that ran only when they are to run `again`.
+
+        `by` says who asks; with `dry_run` nothing happens. Raises `NotFound` when there is no such trigger,
+        `InvalidInput` when it is no schedule, the range is not over yet or has too many ticks, and `Conflict` when too
+        many of earlier backfills wait.
+        """
+        key = ScheduleKey(app_id, trigger)
+        with self._database.connection() as connection, connection.transaction(force_rollback=dry_run):
+            connection.execute(_SQL["hold_app"], {"app_id": app_id})
+            row = connection.execute(_SQL["take_one"], {**key._asdict(), "now": now}).fetchone()
+            if row is None:
+                raise _no_schedule(connection, key)
+            *stored, moment = row
+            schedule = _Schedule.of(key, *stored)
+            if wanted.end > moment:
+                shown = moment.astimezone(schedule.zone).isoformat(timespec="seconds")
+                raise InvalidInput(
+                    f"The range ends in the future: it is {shown} now, and ticks that are to come run by themselves."
+                )
+            while schedule.accounted < moment:  # what is due runs first, and counts as having run
+                schedule = replace(schedule, accounted=_advance(connection, schedule, moment))
+            return _backfill(connection, schedule, wanted, moment, by, again=again)
+
     def ticks(self, app_id: AppId, trigger: str, limit: int) -> list[TickEntry]:
         """Return what became of a trigger's ticks, the latest first; also of a trigger that is gone."""
         values = {"app_id": app_id, "trigger": trigger, "limit": limit}
@@ -131,6 +161,32 @@ def end_schedules(connection: psycopg.Connection, app_id: AppId, triggers: Seque
         while schedule.accounted < moment:
             schedule = replace(schedule, accounted=_advance(connection, schedule, moment))
     return moment
+
+
+def _no_schedule(connection: psycopg.Connection, key: ScheduleKey) -> PicloudError:
+    if connection.execute(_SQL["kind"], key._asdict()).fetchone() is None:
+        return NotFound(f"There is no trigger {key.trigger[:80]!r}.")
+    return InvalidInput(f"The trigger {key.trigger} is no schedule: only ticks of cron triggers can be run after all.")
+
+
+def _backfill(
+    connection: psycopg.Connection, schedule: _Schedule, wanted: BackfillRange, now: datetime, by: str, *, again: bool
+) -> Backfill:
+    ticks = wanted.ticks(schedule.expression, schedule.zone)
+    values = {**schedule.key._asdict(), **asdict(wanted)}
+    ran = set() if again else {at for (at,) in connection.execute(_SQL["ran"], values)}
+    chosen = choose_ticks(ticks, ran, schedule.zone)
+    row = connection.execute(_SQL["count_backfilled"], values).fetchone()
+    waiting = row[0] if row else 0
+    if waiting + len(chosen.ticks) > BACKFILL_MAX:
+        raise Conflict(
+            f"{waiting} ticks of earlier backfills of {schedule.key.trigger} wait still, and with these there would be "
+            f"more than {BACKFILL_MAX}: wait until they are done."
+        )
+    due = [DueTick(at, (now - at) // _MS, False) for at in chosen.ticks]
+    if due:
+        _add_runs(connection, schedule, due, now, asked_by=by)
+    return chosen
 
 
 def _clock(connection: psycopg.Connection) -> datetime:
@@ -184,22 +240,29 @@ def _room(connection: psycopg.Connection, schedule: _Schedule) -> int:
     return limit - (row[0] if row else 0)
 
 
-def _add_runs(connection: psycopg.Connection, schedule: _Schedule, due: Sequence[DueTick], now: datetime) -> None:
+def _add_runs(
+    connection: psycopg.Connection, schedule: _Schedule, due: Sequence[DueTick], now: datetime,
+    asked_by: str | None = None,
+) -> None:  # fmt: skip
+    """Make events of these ticks; `asked_by` says who asked for a backfill of them."""
     values = {
         **schedule.key._asdict(),
         "since": schedule.since,
         "now": now,
         "ids": [uuid4() for _ in due],
-        "payloads": [_payload(tick, schedule.zone) for tick in due],
+        "payloads": [_payload(tick, schedule.zone, asked_by is not None) for tick in due],
         "ats": [tick.at for tick in due],
         "outcome": RAN,
         "late_ms": [tick.late_ms for tick in due],
+        "asked_by": asked_by,
     }
     connection.execute(_SQL["add_events"], values)
+    if asked_by is not None:
+        connection.execute(_SQL["add_backfilled"], values)
     connection.execute(_SQL["add_runs"], values)
 
 
-def _payload(tick: DueTick, place: tzinfo) -> bytes:
+def _payload(tick: DueTick, place: tzinfo, is_backfilled: bool) -> bytes:
     """Return what the script sees as `event.tick`."""
     return json.dumps(
         {
@@ -207,6 +270,7 @@ def _payload(tick: DueTick, place: tzinfo) -> bytes:
             "scheduled_for": tick.at.astimezone(place).isoformat(),
             "late_ms": tick.late_ms,
             "caught_up": tick.is_caught_up,
+            "backfilled": is_backfilled,
         }
     ).encode()
 

@@ -69,15 +69,46 @@ WHERE app_id = %(app_id)s AND trigger = %(trigger)s AND taken_by IS NOT NULL AND
     AND NOT is_backfilled
 
 -- name: add_events
--- The database makes their deliveries and jobs.
-INSERT INTO events (app_id, id, kind, name, is_json, payload, due_at, sent_at)
-SELECT %(app_id)s, id, 'cron', %(trigger)s, true, payload, %(now)s, %(now)s
+-- The database makes their deliveries and jobs, but for those of a backfill, which are made below.
+INSERT INTO events (app_id, id, kind, name, is_json, payload, due_at, sent_at, is_redriven)
+SELECT %(app_id)s, id, 'cron', %(trigger)s, true, payload, %(now)s, %(now)s, %(asked_by)s::text IS NOT NULL
 FROM unnest(%(ids)s::uuid[], %(payloads)s::bytea[]) WITH ORDINALITY AS tick (id, payload, place)
 ORDER BY place
 
+-- name: add_backfilled
+INSERT INTO deliveries (app_id, event_id, trigger, script, options, due_at, is_backfilled)
+SELECT t.app_id, tick.id, t.name, s.name, t.options, %(now)s, true
+FROM unnest(%(ids)s::uuid[]) WITH ORDINALITY AS tick (id, place)
+JOIN triggers AS t ON t.app_id = %(app_id)s AND t.name = %(trigger)s
+JOIN scripts AS s ON s.app_id = t.app_id AND s.id = t.script_id
+ORDER BY place
+
+-- name: count_backfilled
+SELECT count(*) FROM deliveries WHERE app_id = %(app_id)s AND trigger = %(trigger)s AND is_backfilled
+
+-- name: hold_app
+SELECT FROM apps WHERE id = %(app_id)s FOR KEY SHARE
+
+-- name: take_one
+-- After the app, which a publish takes first, too.
+SELECT s.since, s.accounted_at, t.source, t.options, coalesce(%(now)s::timestamptz, clock_timestamp())
+FROM schedules AS s
+JOIN triggers AS t ON t.app_id = s.app_id AND t.name = s.trigger
+WHERE s.app_id = %(app_id)s AND s.trigger = %(trigger)s
+FOR NO KEY UPDATE OF s
+
+-- name: kind
+SELECT kind FROM triggers WHERE app_id = %(app_id)s AND name = %(trigger)s
+
+-- name: ran
+SELECT first_at
+FROM ticks
+WHERE app_id = %(app_id)s AND trigger = %(trigger)s AND outcome = 'ran' AND cancelled_at IS NULL
+    AND first_at BETWEEN %(start)s AND %(end)s
+
 -- name: add_runs
-INSERT INTO ticks (app_id, trigger, since, first_at, last_at, count, outcome, late_ms, event_id)
-SELECT %(app_id)s, %(trigger)s, %(since)s, at, at, 1, %(outcome)s, late_ms, id
+INSERT INTO ticks (app_id, trigger, since, first_at, last_at, count, outcome, late_ms, event_id, asked_by)
+SELECT %(app_id)s, %(trigger)s, %(since)s, at, at, 1, %(outcome)s, late_ms, id, %(asked_by)s
 FROM unnest(%(ats)s::timestamptz[], %(late_ms)s::bigint[], %(ids)s::uuid[]) WITH ORDINALITY AS tick (at, late_ms, id, place)
 ORDER BY place
 

@@ -10,7 +10,9 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from picloud.model.app import App
+from picloud.model.backfill import Backfill, BackfillRange
 from picloud.model.release import Forced, Manifest, Release, TestSource
+from picloud.model.rfc3339 import moment
 from picloud.model.route import PATTERN_MAX_LENGTH, Route, RouteAuth, check_route
 from picloud.model.schedule import CatchUp
 from picloud.model.script import SOURCE_MAX_BYTES, Script, ScriptKind, check_script_name
@@ -289,6 +291,32 @@ class TickList(Model):
     """What became of ticks, the latest first."""
 
     ticks: list[TickView]
+
+
+class BackfillBody(Model):
+    """Which ticks to run after all."""
+
+    start: Name = Field(alias="from", description="Begin of the range, as RFC 3339 writes it, with an offset.")
+    end: Name = Field(alias="to", description="End of the range, not in the future; a tick at this moment is in.")
+    again: bool = Field(default=False, description="Also run ticks that ran before.")
+    dry_run: bool = Field(default=False, description="Only tell which ticks would be run.")
+
+    def range(self) -> BackfillRange:
+        """Return the range; raise `InvalidInput` when it is none."""
+        return BackfillRange(moment(self.start), moment(self.end))
+
+
+class BackfillView(Model):
+    """What is run after all."""
+
+    ticks: list[datetime] = Field(description="In order, in the trigger's time zone.")
+    ran_before: int = Field(description="Ticks of the range that are left out, since they ran.")
+    dry_run: bool = Field(description="Whether nothing was done.")
+
+    @classmethod
+    def of(cls, made: Backfill, *, dry_run: bool) -> Self:
+        """Return the view of a backfill."""
+        return cls(ticks=list(made.ticks), ran_before=made.ran_before, dry_run=dry_run)
 
 
 class TriggerList(Model):

@@ -6,6 +6,8 @@ from picloud.admin import edits
 from picloud.errors import NotFound
 from picloud.model.release import Manifest
 from picloud.web.api.models import (
+    BackfillBody,
+    BackfillView,
     GraphQuery,
     GraphView,
     LiveTriggerView,
@@ -96,6 +98,15 @@ def list_ticks(call: Call, query: TickQuery) -> TickList:
     if not entries and all(trigger.name != name for trigger in _live(call).triggers):
         raise NotFound(f"There is no trigger {name[:80]!r}.")
     return TickList(ticks=[TickView.of(entry) for entry in entries])
+
+
+def backfill(call: Call, body: BackfillBody) -> BackfillView:
+    """Run the ticks of a schedule in a range after all."""
+    app, name = call.app(), call.path["trigger"]
+    made = call.services.schedules.backfill(
+        app.id, name, body.range(), by=call.principal.name, again=body.again, dry_run=body.dry_run
+    )
+    return BackfillView.of(made, dry_run=body.dry_run)
 
 
 def delete_trigger(call: Call) -> PublishedView:

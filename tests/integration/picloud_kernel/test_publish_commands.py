@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from picloud.errors import Conflict, NotFound, TestsFailed
+from picloud.errors import Conflict, InvalidInput, NotFound, TestsFailed
 from picloud.model.release import Manifest
 from picloud.platform import Platform, open_platform
 from picloud.publishing.cells import parse_cell
@@ -153,3 +153,17 @@ def test_a_plan_tells_when_triggers_retry_and_tick_next(cell: Cell) -> None:
     changed = cell("%plan")
     assert "trigger nightly: ticks" in changed
     assert "trigger mailer:" not in changed
+
+
+def test_ticks_are_run_after_all(cell: Cell) -> None:
+    cell('%%trigger "every hour" cron "0 * * * *" tz=Asia/Tokyo\nreturn 1')
+    cell("%publish")
+    line = '%backfill "every hour" 2025-01-01T00:00:00Z 2025-01-01T01:30:00Z'
+    ticks = ["2025-01-01 09:00:00+09:00", "2025-01-01 10:00:00+09:00"]
+    assert cell(f"{line} --dry-run").split("\n") == [*ticks, "2 ticks would be run."]
+    assert cell(line).split("\n") == [*ticks, "2 ticks will be run."]
+    assert cell(line) == "0 ticks will be run, 2 ran before."
+    assert cell(f"{line} --again --dry-run").endswith("2 ticks would be run.")
+    for wrong in ("%backfill", f"{line} --no", f"{line} 1", f"{line} --again --again", "%backfill x now then"):
+        with pytest.raises(InvalidInput):
+            cell(wrong)

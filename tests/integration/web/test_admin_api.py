@@ -76,6 +76,7 @@ def test_a_foreign_app_answers_like_one_that_does_not_exist(client: Client, make
             "redrive_dead_letter": {},
             "redrive_dead_letters": {"filter": {}},
             "discard_dead_letters": {"filter": {}},
+            "backfill": {"from": "2026-03-01T00:00:00Z", "to": "2026-03-02T00:00:00Z"},
         }.get(operation.name, {"manifest": small_manifest()})
         where = target(operation) + ("?method=GET&pattern=/text" if operation.name == "delete_route" else "")
         foreign = client(operation.method, where, token=token, data=data)
@@ -143,6 +144,24 @@ def test_a_schedule_shows_its_next_ticks_and_what_became_of_the_others(admin: An
     assert trigger["next"] == sorted(trigger["next"])
     assert admin("GET", "/apps/other/triggers/nightly/ticks").json() == {"ticks": []}
     assert admin("GET", "/apps/other/triggers/none/ticks").status == 404
+    asked = {"from": "2025-03-29T00:00:00+01:00", "to": "2025-03-30T12:00:00+02:00"}
+    ticks = ["2025-03-29T03:00:00+01:00", "2025-03-30T03:00:00+02:00"]
+    path = "/apps/other/triggers/nightly/backfill"
+    assert admin("POST", path, asked | {"dry_run": True}).json() == {"ticks": ticks, "ran_before": 0, "dry_run": True}
+    assert admin("POST", path, asked).json() == {"ticks": ticks, "ran_before": 0, "dry_run": False}
+    assert admin("POST", path, asked).json()["ran_before"] == 2
+    entry = admin("GET", "/apps/other/triggers/nightly/ticks").json()["ticks"][0]
+    assert (entry["outcome"], entry["cancelled_at"]) == ("ran", None)
+    assert entry["asked_by"]
+    for wrong in (
+        {"from": "now"},
+        {"from": 1},
+        {"to": "2025-03-01T00:00:00"},
+        {"to": "2024-01-01T00:00:00Z"},
+        {"x": 1},
+    ):
+        assert admin("POST", path, asked | wrong).status in (400, 422), wrong
+    assert admin("POST", "/apps/other/triggers/none/backfill", asked).status == 404
     assert admin("GET", "/apps/other/triggers/nightly/ticks?limit=0").status == 400
     for wrong in ({"tz": "Mars"}, {"source": "0 3 * *"}, {"overlap": "kill"}, {"catch_up": "all", "overlap": "skip"}):
         assert admin("PUT", "/apps/other/triggers/nightly", body | wrong).status in (400, 422), wrong

@@ -93,6 +93,9 @@ CASES: Mapping[str, Case] = {
     "get_run": Case(shows='"subject":"GET /alpha"'),
     "get_retention": Case(shows='"is_own":false'),
     "put_retention": Case({"runs_kept_days": 3}, changes=True, shows='"is_own":true'),
+    "backfill": Case(
+        {"from": "2026-03-01T00:00:00Z", "to": "2026-03-02T00:00:00Z"}, status=400, shows="watch is no schedule"
+    ),
     "delete_trigger": Case(changes=True, shows='"removed":["trigger watch"]'),
     "plan_release": Case({"manifest": PUBLISH["manifest"]}, shows='"unchanged":["endpoint spare"'),
     "list_releases": Case(shows="message 2 of alpha"),

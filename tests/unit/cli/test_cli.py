@@ -367,3 +367,25 @@ def test_a_plan_tells_when_triggers_retry_and_tick_next(picloud: Picloud, notebo
     assert sum(line.startswith("  trigger nightly: ticks ") and line.count("03:00:00+00:00") == 5 for line in plan) == 1
     [trigger] = picloud("publish", path, "--app", "blog", "--plan", "--json").json()["triggers"]
     assert (trigger["name"], trigger["retries_at_s"], len(trigger["next"])) == ("nightly", [5], 5)
+
+
+def test_ticks_are_run_after_all(picloud: Picloud, notebook: Notebook) -> None:
+    path = notebook('%%trigger hourly cron "0 * * * *" tz=Asia/Tokyo\nreturn 1', "%%trigger t topic t\nreturn 1")
+    picloud("publish", path, "--app", "blog")
+    ask = ("trigger", "backfill", "hourly", "--app", "blog", "--from", "2025-01-01T00:00:00Z")
+    until = ("--to", "2025-01-01T01:30:00Z")
+    ticks = ["2025-01-01T09:00:00+09:00", "2025-01-01T10:00:00+09:00"]
+    assert picloud(*ask, *until, "--dry-run").out.splitlines() == [*ticks, "2 ticks would be run."]
+    assert picloud(*ask, *until).out.splitlines() == [*ticks, "2 ticks will be run."]
+    assert picloud(*ask, *until).out == "0 ticks will be run, 2 ran before.\n"
+    told = picloud(*ask, *until, "--again", "--dry-run", "--json").json()
+    assert told == {"app": "blog", "trigger": "hourly", "dry_run": True, "ran_before": 0, "ticks": ticks}
+    for wrong, message in (
+        ("2024-01-01T00:00:00Z", "ends before it begins"), ("yesterday", "is not like 2026-07-31T14:00:00Z"),
+        ("9998-01-01T00:00:00Z", "in the future"), ("2025-12-01T00:00:00Z", "at most"),
+    ):  # fmt: skip
+        done = picloud(*ask, "--to", wrong)
+        assert done.code == 1
+        assert message in done.err
+    assert "no schedule" in picloud("trigger", "backfill", "t", *ask[3:], *until).err
+    assert "no trigger" in picloud("trigger", "backfill", "x", *ask[3:], *until).err
