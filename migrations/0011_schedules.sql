@@ -8,6 +8,10 @@ CREATE INDEX deliveries_cancelled ON deliveries (app_id, trigger) WHERE cancelle
 ALTER TABLE ticks
     ADD COLUMN cancelled_at timestamptz, -- a later tick ended its run
     ADD COLUMN asked_by text; -- who had it run again
+ALTER TABLE schedules
+    ADD COLUMN ran_until timestamptz; -- ticks up to here may have run already, when the clock was ahead
+CREATE INDEX schedules_accounted ON schedules (accounted_at);
+
 CREATE INDEX ticks_ran ON ticks (app_id, trigger, first_at) WHERE outcome = 'ran';
 CREATE INDEX ticks_event ON ticks (app_id, event_id) WHERE event_id IS NOT NULL;
 

@@ -2,7 +2,8 @@
 
 The decision takes moments and returns values. Who stores `Account.until` in the transaction that stores the rest, and
 begins the next account there, accounts for every tick exactly once: across restarts, with several schedulers, and when
-the machine's clock goes forward, which makes ticks late, or back, which makes nothing happen until it has caught up.
+the machine's clock goes forward, which makes ticks late, or back a little, which makes nothing happen until it has
+caught up. When it goes back by more than `CLOCK_BACK_MAX`, an account begins at the clock, and what ran is left out.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ CATCH_UP_MAX: Final = 1000
 """Ticks that `CatchUp.ALL` makes up for at most."""
 ACCOUNT_MAX: Final = 10_000
 """Ticks that one account has; what is left is for the next. A year without a scheduler has 31 million seconds."""
+CLOCK_BACK_MAX: Final = timedelta(seconds=60)
+"""A clock that was set back by more is not waited for: ticks go on at once."""
 _MS: Final = timedelta(milliseconds=1)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta, tzinfo
@@ -17,7 +18,7 @@ from picloud.model.app import AppId
 from picloud.model.backfill import BACKFILL_MAX, Backfill, BackfillRange, choose_ticks
 from picloud.model.calendar import zone
 from picloud.model.cron import CronExpression, next_tick
-from picloud.model.schedule import CatchUp, DueTick, LatePolicy, Outcome, PassedTicks, account
+from picloud.model.schedule import CLOCK_BACK_MAX, CatchUp, DueTick, LatePolicy, Outcome, PassedTicks, account
 from picloud.model.trigger import Overlap, Trigger
 from picloud.storage.database import Database
 from picloud.storage.queries import load
@@ -29,6 +30,8 @@ RAN: Final = "ran"
 _MS: Final = timedelta(milliseconds=1)
 
 _SQL = load("schedules.sql")
+
+_log = logging.getLogger(__name__)
 
 _expression = lru_cache(maxsize=4096)(CronExpression.parse)
 
@@ -66,6 +69,8 @@ class _Schedule:
     key: ScheduleKey
     since: datetime
     accounted: datetime
+    ran_until: datetime | None
+    """Ticks up to here may have run already, when the clock was ahead; None: there are none."""
     expression: CronExpression
     zone: tzinfo
     late: LatePolicy
@@ -73,11 +78,17 @@ class _Schedule:
 
     @classmethod
     def of(
-        cls, key: ScheduleKey, since: datetime, accounted: datetime, source: str, options: Mapping[str, Any]
-    ) -> _Schedule:
+        cls, key: ScheduleKey, since: datetime, accounted: datetime, ran_until: datetime | None, source: str,
+        options: Mapping[str, Any],
+    ) -> _Schedule:  # fmt: skip
         late = LatePolicy(CatchUp(options["catch_up"]), round(options["late_max_s"] * 1000))
         overlap = Overlap(options["overlap"])
-        return cls(key, since, accounted, _expression(source), zone(options["tz"]), late, overlap)
+        place = zone(options["tz"])
+        return cls(key, since, accounted, ran_until, _expression(source), place, late, overlap)
+
+    def is_ahead_of(self, moment: datetime) -> bool:
+        """Tell whether the clock was set back since, by more than is waited for."""
+        return self.accounted > moment + CLOCK_BACK_MAX
 
 
 class ScheduleRepository:
@@ -88,8 +99,9 @@ class ScheduleRepository:
 
     def due(self, now: datetime | None = None) -> list[ScheduleKey]:
         """Return schedules that have ticks to account for, those that waited longest first."""
+        values = {"now": now, "back_max": CLOCK_BACK_MAX}
         with self._database.lend() as connection:
-            return [ScheduleKey(*row) for row in connection.execute(_SQL["due"], {"now": now})]
+            return [ScheduleKey(*row) for row in connection.execute(_SQL["due"], values)]
 
     def advance(self, key: ScheduleKey, now: datetime | None = None) -> bool:
         """Account for a schedule's ticks up to now, or for many of them, as one transaction.
@@ -97,11 +109,16 @@ class ScheduleRepository:
         Returns False when nothing is due any more, or somebody else is at it.
         """
         with self._database.connection() as connection:
-            row = connection.execute(_SQL["take"], {**key._asdict(), "now": now}).fetchone()
+            values = {**key._asdict(), "now": now, "back_max": CLOCK_BACK_MAX}
+            row = connection.execute(_SQL["take"], values).fetchone()
             if row is None:
                 return False
             *stored, moment = row
-            _advance(connection, _Schedule.of(key, *stored), moment)
+            schedule = _Schedule.of(key, *stored)
+            if schedule.is_ahead_of(moment):
+                _set_back(connection, schedule, moment)
+            else:
+                _advance(connection, schedule, moment)
             return True
 
     def backfill(
@@ -157,7 +174,8 @@ def end_schedules(connection: psycopg.Connection, app_id: AppId, triggers: Seque
     for trigger, *stored in rows:
         key = ScheduleKey(app_id, trigger)
         schedule = _Schedule.of(key, *stored)
-        moment = max(moment, schedule.accounted)  # the clock may have gone back
+        if not schedule.is_ahead_of(moment):
+            moment = max(moment, schedule.accounted)  # the clock may have gone back a little
         while schedule.accounted < moment:
             schedule = replace(schedule, accounted=_advance(connection, schedule, moment))
     return moment
@@ -196,6 +214,15 @@ def _clock(connection: psycopg.Connection) -> datetime:
     return moment
 
 
+def _set_back(connection: psycopg.Connection, schedule: _Schedule, now: datetime) -> None:
+    """Let a locked schedule that was seen to with a clock far ahead go on at the clock as it is."""
+    values = {**schedule.key._asdict(), "now": now, "accounted": schedule.accounted}
+    connection.execute(_SQL["set_back"], values | {"next_at": next_tick(schedule.expression, schedule.zone, now)})
+    connection.execute(_SQL["hasten"], values)
+    _log.warning("The clock was set back by %s: the schedule of %s goes on at once", schedule.accounted - now,
+                 schedule.key.trigger, extra={"action": "clock_set_back", "trigger": schedule.key.trigger})  # fmt: skip
+
+
 def _advance(connection: psycopg.Connection, schedule: _Schedule, now: datetime) -> datetime:
     """Account for ticks of a locked schedule; return up to when."""
     decided = account(schedule.expression, schedule.zone, schedule.accounted, now, schedule.late)
@@ -210,6 +237,9 @@ def _advance(connection: psycopg.Connection, schedule: _Schedule, now: datetime)
 
 def _add_due(connection: psycopg.Connection, schedule: _Schedule, due: Sequence[DueTick], now: datetime) -> None:
     """Make events of these ticks, or of some, as the schedule's policy for overlaps has it."""
+    due = _not_run(connection, schedule, due)
+    if not due:
+        return
     if schedule.overlap is Overlap.CANCEL:
         _add_left(connection, schedule, due[:-1], Outcome.SUPERSEDED)
         _cancel_runs(connection, schedule.key, now)
@@ -217,6 +247,15 @@ def _add_due(connection: psycopg.Connection, schedule: _Schedule, due: Sequence[
     room = _room(connection, schedule)
     _add_runs(connection, schedule, due[:room], now)
     _add_left(connection, schedule, due[room:], Outcome.OVERLAP)
+
+
+def _not_run(connection: psycopg.Connection, schedule: _Schedule, due: Sequence[DueTick]) -> Sequence[DueTick]:
+    """Leave out ticks that ran when the clock was ahead."""
+    if schedule.ran_until is None or due[0].at > schedule.ran_until:
+        return due
+    values = {**schedule.key._asdict(), "ats": [tick.at for tick in due]}
+    ran = {at for (at,) in connection.execute(_SQL["ran_at"], values)}
+    return [tick for tick in due if tick.at not in ran]
 
 
 def _add_left(connection: psycopg.Connection, schedule: _Schedule, left: Sequence[DueTick], outcome: Outcome) -> None:
@@ -276,4 +315,5 @@ def _payload(tick: DueTick, place: tzinfo, is_backfilled: bool) -> bytes:
 
 
 def _add_passed(connection: psycopg.Connection, schedule: _Schedule, passed: PassedTicks) -> None:
-    connection.execute(_SQL["add_passed"], {**schedule.key._asdict(), "since": schedule.since, **asdict(passed)})
+    values = {**schedule.key._asdict(), "since": schedule.since, "ran_until": schedule.ran_until}
+    connection.execute(_SQL["add_passed"], values | asdict(passed))

@@ -1,14 +1,17 @@
 -- name: start
-INSERT INTO schedules (app_id, trigger, since, accounted_at, next_at)
-VALUES (%(app_id)s, %(trigger)s, %(moment)s, %(moment)s, %(next_at)s)
+INSERT INTO schedules (app_id, trigger, since, accounted_at, next_at, ran_until)
+SELECT %(app_id)s, %(trigger)s, %(moment)s, %(moment)s, %(next_at)s, max(first_at)
+FROM ticks
+WHERE app_id = %(app_id)s AND trigger = %(trigger)s AND outcome = 'ran' AND first_at > %(moment)s
 
 -- name: clock
 SELECT clock_timestamp()
 
 -- name: due
 SELECT app_id, trigger
-FROM schedules
+FROM schedules AS s
 WHERE next_at <= coalesce(%(now)s::timestamptz, clock_timestamp())
+    OR s.accounted_at > coalesce(%(now)s::timestamptz, clock_timestamp()) + %(back_max)s::interval
 ORDER BY next_at
 LIMIT 1000
 
@@ -17,17 +20,20 @@ SELECT extract(epoch FROM min(next_at) - clock_timestamp())::float8 FROM schedul
 
 -- name: take
 -- With the app, since the transaction that deletes or publishes one takes it first, too.
-SELECT s.since, s.accounted_at, t.source, t.options, coalesce(%(now)s::timestamptz, clock_timestamp())
+SELECT s.since, s.accounted_at, s.ran_until, t.source, t.options, coalesce(%(now)s::timestamptz, clock_timestamp())
 FROM schedules AS s
 JOIN apps AS a ON a.id = s.app_id
 JOIN triggers AS t ON t.app_id = s.app_id AND t.name = s.trigger
 WHERE s.app_id = %(app_id)s AND s.trigger = %(trigger)s
-    AND s.next_at <= coalesce(%(now)s::timestamptz, clock_timestamp())
+    AND (
+        s.next_at <= coalesce(%(now)s::timestamptz, clock_timestamp())
+        OR s.accounted_at > coalesce(%(now)s::timestamptz, clock_timestamp()) + %(back_max)s::interval
+    )
 FOR NO KEY UPDATE OF s SKIP LOCKED
 FOR KEY SHARE OF a SKIP LOCKED
 
 -- name: take_all
-SELECT s.trigger, s.since, s.accounted_at, t.source, t.options
+SELECT s.trigger, s.since, s.accounted_at, s.ran_until, t.source, t.options
 FROM schedules AS s
 JOIN triggers AS t ON t.app_id = s.app_id AND t.name = s.trigger
 WHERE s.app_id = %(app_id)s AND s.trigger = ANY (%(triggers)s::text[])
@@ -91,7 +97,7 @@ SELECT FROM apps WHERE id = %(app_id)s FOR KEY SHARE
 
 -- name: take_one
 -- After the app, which a publish takes first, too.
-SELECT s.since, s.accounted_at, t.source, t.options, coalesce(%(now)s::timestamptz, clock_timestamp())
+SELECT s.since, s.accounted_at, s.ran_until, t.source, t.options, coalesce(%(now)s::timestamptz, clock_timestamp())
 FROM schedules AS s
 JOIN triggers AS t ON t.app_id = s.app_id AND t.name = s.trigger
 WHERE s.app_id = %(app_id)s AND s.trigger = %(trigger)s
@@ -115,7 +121,7 @@ ORDER BY place
 -- name: add_passed
 -- Makes the entry before longer when the same became of its ticks.
 WITH latest AS (
-    SELECT number, outcome, since
+    SELECT number, outcome, since, last_at
     FROM ticks
     WHERE app_id = %(app_id)s AND trigger = %(trigger)s
     ORDER BY number DESC
@@ -126,6 +132,8 @@ WITH latest AS (
     FROM latest AS l
     WHERE t.app_id = %(app_id)s AND t.trigger = %(trigger)s AND t.number = l.number
         AND l.outcome = %(outcome)s AND l.since = %(since)s
+        -- After a clock was set back the entry before may be later, or what lies between may have run.
+        AND l.last_at < %(first)s AND (%(ran_until)s::timestamptz IS NULL OR %(ran_until)s < %(first)s)
     RETURNING t.number
 )
 INSERT INTO ticks (app_id, trigger, since, first_at, last_at, count, outcome)
@@ -136,6 +144,33 @@ WHERE NOT EXISTS (SELECT FROM longer)
 UPDATE schedules
 SET accounted_at = %(until)s, next_at = %(next_at)s
 WHERE app_id = %(app_id)s AND trigger = %(trigger)s
+
+-- name: set_back
+UPDATE schedules
+SET accounted_at = %(now)s, next_at = %(next_at)s, ran_until = greatest(ran_until, (
+    SELECT max(first_at)
+    FROM ticks
+    WHERE app_id = %(app_id)s AND trigger = %(trigger)s AND outcome = 'ran' AND first_at > %(now)s
+))
+WHERE app_id = %(app_id)s AND trigger = %(trigger)s
+
+-- name: hasten
+-- What got its time from the clock that was ahead.
+WITH hastened AS (
+    UPDATE deliveries
+    SET due_at = greatest(%(now)s, due_at - (%(accounted)s - %(now)s))
+    WHERE app_id = %(app_id)s AND trigger = %(trigger)s AND taken_by IS NULL AND due_at >= %(accounted)s
+    RETURNING event_id, due_at
+)
+UPDATE procrastinate_jobs AS j
+SET scheduled_at = h.due_at
+FROM hastened AS h
+WHERE j.status = 'todo' AND j.task_name = 'picloud.deliver' AND j.args ->> 'event_id' = h.event_id::text
+
+-- name: ran_at
+SELECT first_at
+FROM ticks
+WHERE app_id = %(app_id)s AND trigger = %(trigger)s AND outcome = 'ran' AND first_at = ANY (%(ats)s::timestamptz[])
 
 -- name: list_ticks
 SELECT first_at, last_at, count, outcome, late_ms, event_id, cancelled_at, asked_by

@@ -20,7 +20,7 @@ from pydantic import SecretStr
 
 from picloud.model.cron import CronExpression, ticks_between
 from picloud.model.release import Manifest
-from picloud.model.schedule import CatchUp
+from picloud.model.schedule import CLOCK_BACK_MAX, CatchUp
 from picloud.model.script import Script, ScriptKind
 from picloud.model.trigger import Overlap, Trigger, TriggerKind
 from picloud.platform import Platform, open_platform
@@ -126,7 +126,7 @@ def test_a_tick_becomes_an_event_with_a_delivery_and_a_job(platform: Platform) -
     assert payloads(platform) == [
         {
             "scheduled_at": int(minutes(1).timestamp()), "scheduled_for": "2026-03-01T13:01:00+01:00", "late_ms": 7,
-            "caught_up": False,
+            "caught_up": False, "backfilled": False,
         }
     ]  # fmt: skip
     assert fetch(platform, "SELECT kind, name, operation, key, depth FROM events") == [("cron", "job", None, None, 0)]
@@ -153,7 +153,7 @@ def test_a_tick_becomes_an_event_with_a_delivery_and_a_job(platform: Platform) -
 def test_each_tick_is_accounted_for_once_however_one_looks(
     platform: Platform, steps: list[int], policies: tuple[CatchUp, Overlap], late_max_s: float, source: str
 ) -> None:
-    """Steps back are clocks set back. Each step has a scheduler of its own, as after a restart."""
+    """Steps back are clocks set back a little. Each step has a scheduler of its own, as after a restart."""
     catch_up, overlap = policies
     trigger = replace(MINUTELY, source=source, catch_up=catch_up, overlap=overlap, late_max_s=late_max_s)
     app = f"app-{uuid4().hex[:12]}"
@@ -161,7 +161,7 @@ def test_each_tick_is_accounted_for_once_however_one_looks(
     begin(platform, trigger, app=app)
     now = latest = START
     for seconds in steps:
-        now += timedelta(seconds=seconds)
+        now = max(now + timedelta(seconds=seconds), latest - CLOCK_BACK_MAX)
         latest = max(latest, now)
         scheduler(platform.database).step(now)
     found = all_ticks(trigger, ticks(platform, app=app))
@@ -286,13 +286,81 @@ def test_a_skipped_hour_and_a_repeated_one(platform: Platform) -> None:
     assert shown.count("2026-10-25T02:00:00+02:00") == shown.count("2026-10-25T02:00:00+01:00") == 1
 
 
-def test_nothing_happens_while_the_clock_is_back(platform: Platform) -> None:
+def test_nothing_happens_while_the_clock_is_back_a_little(platform: Platform) -> None:
     step = begin(platform, replace(MINUTELY, overlap=Overlap.ALLOW))
-    for count in (5, 1, 3, 5, 4):
+    for count in (5, 4.5, 4.1, 5, 4.2):
         step(minutes(count))
     assert ticks(platform)[-1].last == minutes(5)
     step(minutes(6))
     assert all_ticks(MINUTELY, ticks(platform)) == [minutes(count) for count in range(1, 7)]
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    steps=st.lists(st.integers(-20_000, 3000), min_size=1, max_size=8),
+    catch_up=st.sampled_from(CatchUp),
+    overlap=st.sampled_from([Overlap.QUEUE, Overlap.ALLOW]),
+)
+def test_however_far_a_clock_jumps_no_tick_runs_twice_or_is_left_out(
+    platform: Platform, steps: list[int], catch_up: CatchUp, overlap: Overlap
+) -> None:
+    trigger = replace(MINUTELY, catch_up=catch_up, overlap=overlap)
+    app = f"app-{uuid4().hex[:12]}"
+    execute(platform, "DELETE FROM schedules")
+    begin(platform, trigger, app=app)
+    now = latest = START
+    for seconds in steps:
+        now = max(now + timedelta(seconds=seconds), START)
+        latest = max(latest, now)
+        scheduler(platform.database).step(now)
+    entries = ticks(platform, app=app)
+    runs = [entry.first for entry in entries if entry.outcome == "ran"]
+    assert len(runs) == len(set(runs))
+    for tick in ticks_between(CronExpression.parse(trigger.source), UTC, START, latest):
+        assert any(entry.first <= tick <= entry.last for entry in entries)
+    assert all(entry.first <= entry.last for entry in entries)
+
+
+def test_after_a_clock_that_ran_a_day_ahead_ticks_go_on_at_once(
+    platform: Platform, caplog: pytest.LogCaptureFixture
+) -> None:
+    step = begin(platform, MINUTELY)
+    for count in (1, 1441, 1442):
+        step(minutes(count))
+        done(platform)
+    assert ran(platform) == [minutes(1), minutes(1440), minutes(1442)]  # two of one look, and the first of them is run
+    for count in (1430.5, 1431, *range(1440, 1444)):
+        step(minutes(count))
+        done(platform)
+    assert ran(platform)[3:] == [minutes(1431), minutes(1439), minutes(1441), minutes(1443)]
+    assert caplog.text.count("The clock was set back by 0:11:30") == 1
+
+
+def test_what_waits_for_a_time_of_the_clock_that_ran_ahead_does_not_hold_ticks_up(platform: Platform) -> None:
+    """A run that waits for a retry, or to be begun."""
+    step = begin(platform, replace(MINUTELY, overlap=Overlap.QUEUE))
+    step(minutes(1440))
+    ahead = minutes(1440)
+    execute(platform, "UPDATE deliveries SET due_at = %(at)s", at=ahead + timedelta(seconds=30))
+    execute(platform, "UPDATE procrastinate_jobs SET scheduled_at = %(at)s", at=ahead + timedelta(seconds=30))
+    step(minutes(10))
+    due = minutes(10) + timedelta(seconds=30)
+    assert set(fetch(platform, "SELECT due_at FROM deliveries")) == {(due,)}
+    assert set(fetch(platform, "SELECT scheduled_at FROM procrastinate_jobs")) == {(due,)}
+
+
+def test_a_trigger_changed_after_a_clock_ran_ahead_starts_at_the_clock(platform: Platform) -> None:
+    begin(platform, MINUTELY)
+    ahead = datetime.now(UTC).replace(second=0, microsecond=0) + timedelta(days=1)
+    scheduler(platform.database).step(ahead)
+    last = ran(platform)[-1]
+    publish(platform, replace(MINUTELY, timeout_s=1))
+    ((since, until),) = fetch(platform, "SELECT since, ran_until FROM schedules")
+    assert since < ahead
+    assert until == last
+    done(platform)
+    scheduler(platform.database).step(last)
+    assert ran(platform).count(last) == 1
 
 
 def test_a_changed_trigger_starts_anew_and_leaves_no_tick_out(platform: Platform) -> None:
