@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from procrastinate import App
 from procrastinate.exceptions import ConnectorException
 
+from picloud.lua.watchdog import watchdog
 from picloud.settings import Settings
 from picloud.storage.database import Database
 from picloud.storage.schedules import ScheduleRepository
@@ -17,23 +21,43 @@ from picloud.triggers.deliverer import Deliverer
 from picloud.triggers.scheduler import Scheduler
 from picloud.triggers.tasks import HEARTBEAT_S, STALLED_S, build_app
 
+EXIT_STUCK = 1
 RESTART_PAUSE_S = 2.0
 POLL_S = 1.0
 """New jobs are told of; those that become due are looked for."""
 
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
+_ending = threading.Lock()
+"""Taken for good when the process ends itself."""
 _log = logging.getLogger(__name__)
 
 
 def run_worker(database: Database, deliverer: Deliverer, settings: Settings) -> None:
     """Run jobs and schedules until SIGTERM or SIGINT, then finish what runs and return; a second ends it at once.
 
-    Call in the main thread, with a migrated database that is there; waits for one that goes away later.
+    Call in the main thread, with a migrated database that is there; waits for one that goes away later. The process
+    ends itself when it has a run that cannot be stopped: whoever started it is to start another.
     """
     app = build_app(database, deliverer, settings)
+    drain_s = settings.run_timeout_s + settings.run_grace_s
+    watchdog.on_stuck = partial(_end, drain_s=drain_s)
     with Scheduler(ScheduleRepository(database)).running():
-        asyncio.run(_run(app, settings.worker_threads, drain_s=settings.run_timeout_s + settings.run_grace_s))
+        asyncio.run(_run(app, settings.worker_threads, drain_s=drain_s))
+
+
+def _end(label: str, *, drain_s: float) -> None:
+    """Let the other runs end, and then the process: no thread of Python ends while it is in C.
+
+    What the stuck run was for is taken over as from any dead worker.
+    """
+    if not _ending.acquire(blocking=False):  # a second signal would not wait for the other runs
+        return
+    _log.error("A run of %s cannot be stopped: this worker ends", label, extra={"action": "stuck"})
+    end = threading.Timer(drain_s, os._exit, (EXIT_STUCK,))
+    end.daemon = True
+    end.start()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 async def _run(app: App, threads: int, *, drain_s: float) -> None:

@@ -7,6 +7,7 @@ import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -15,9 +16,11 @@ from picloud.errors import RunInterrupted
 from picloud.storage.deliveries import DeliveryRepository, Failure, Key
 from picloud.storage.schedules import ScheduleRepository
 from picloud.testing.processes import wait_until
+from picloud.triggers.worker import EXIT_STUCK
 from tests.integration.sdk.conftest import Lua
 from tests.integration.triggers.conftest import World
 from tests.integration.triggers.test_trigger_worker import StartWorker, shut, start, take_over
+from tests.integration.triggers.test_worker import worker
 
 __all__ = ["start"]
 
@@ -314,4 +317,29 @@ def test_a_worker_killed_in_mid_cancel_gives_way(world: World, start: StartWorke
             wait_until(lambda: len(moments(world, "start")) > 1)
     ended = "SELECT 1 FROM ticks WHERE extract(epoch FROM first_at) = %s AND cancelled_at IS NOT NULL"
     assert len(world.rows(ended, first)) == 1
+    assert world.letters() == []
+
+
+STALLS = """
+    if kv.incr("runs") > 1 then return end
+    local t, m = {}, (1 << 18) - 1  -- keys that all collide once the table has grown, in one step of C
+    for j = 1, 1 << 17 do t[j * m] = 1 end
+    kv.set("stalls", true)
+    t[-1] = 1
+"""
+
+
+def test_a_run_that_cannot_be_stopped_costs_its_worker_and_gives_way(
+    world: World, lua: Lua, database_url: str, tmp_path: Path
+) -> None:
+    world.publish(f'%%trigger job cron "* * * * * *" overlap=cancel retries=0 timeout=1\n{STALLS}')
+    limits = {"DATABASE_URL": database_url, "HOME": str(tmp_path), "RUN_TIMEOUT_S": "1", "RUN_GRACE_S": "0.5"}
+    with worker(tmp_path / "one", **limits) as process:
+        assert process.wait(60) == EXIT_STUCK
+        assert "cannot be stopped: this worker ends" in (tmp_path / "one").read_text()
+    assert lua("return kv.get('runs')") == 1
+    assert world.count("deliveries WHERE cancelled_at IS NOT NULL") == 1
+    take_over(world)
+    with worker(tmp_path / "two", **limits):
+        wait_until(lambda: lua("return kv.get('runs')") > 1)
     assert world.letters() == []
