@@ -99,7 +99,9 @@ def test_links_lead_somewhere(name: str) -> None:
         assert (REFERENCE / target).exists(), target
 
 
-@pytest.mark.parametrize(("name", "least"), [("module-system.md", 30), ("triggers.md", 30), ("runs.md", 25)])
+@pytest.mark.parametrize(
+    ("name", "least"), [("module-system.md", 30), ("schedules.md", 20), ("triggers.md", 30), ("runs.md", 25)]
+)
 def test_the_tests_that_pin_a_promise_are_there(name: str, least: int) -> None:
     named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page(name))
     assert len(named) > least

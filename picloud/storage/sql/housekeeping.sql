@@ -3,8 +3,9 @@ DELETE FROM tokens
 WHERE expires_at < now() - %(kept)s
 
 -- name: delete_old_ticks
+-- A tick that ran is kept from then on: a backfill looks at what ran, and its own ticks may be of long ago.
 DELETE FROM ticks
-WHERE last_at < now() - %(kept)s
+WHERE last_at + coalesce(late_ms, 0) * interval '1 millisecond' < now() - %(kept)s
 
 -- name: delete_old_letters
 DELETE FROM dead_letters

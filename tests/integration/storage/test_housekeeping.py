@@ -32,6 +32,20 @@ def test_ticks_are_kept_for_a_week(database: Database) -> None:
         assert connection.execute("SELECT count FROM ticks").fetchall() == [(6,)]
 
 
+def test_a_tick_that_ran_late_is_kept_from_then_on(database: Database) -> None:
+    with database.connection() as connection:
+        connection.execute("INSERT INTO apps (name) VALUES ('shop')")
+        connection.execute(
+            "INSERT INTO ticks (app_id, trigger, since, first_at, last_at, count, outcome, late_ms, event_id) "
+            "SELECT id, 'job', now(), at, at, 1, 'ran', late_ms, gen_random_uuid() FROM apps, (VALUES "
+            "(now() - interval '2000 years', extract(epoch FROM interval '2000 years')::bigint * 1000), "
+            "(now() - interval '9 days', 0)) AS v (at, late_ms)"
+        )
+    assert delete_old_ticks(database) == 1
+    with database.connection() as connection:
+        assert connection.execute("SELECT late_ms > 0 FROM ticks").fetchall() == [(True,)]
+
+
 @pytest.mark.parametrize(
     ("open_days", "decided_days", "left"),
     [

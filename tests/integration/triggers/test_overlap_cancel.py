@@ -226,8 +226,8 @@ def test_what_somebody_redrives_is_not_cancelled(minutely: Minutely) -> None:
     minutely.step(1)
     minutely.world.work()
     app = minutely.world.platform.apps.get("shop").id
-    [letter] = minutely.world.platform.dead_letters.list(app)
-    assert minutely.world.platform.dead_letters.redrive(app, letter.id, by="test")
+    [(letter,)] = minutely.world.rows("SELECT id FROM dead_letters")
+    minutely.world.platform.dead_letters.redrive(app, letter, by="test")
     minutely.step(2)
     assert minutely.world.count("deliveries") == 2
     assert minutely.ticks() == [(1, "ran", False), (2, "ran", False)]

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import islice, zip_longest
 from typing import Final
 
+import pytest
 from cronsim import CronSim, CronSimError
 
 from picloud.errors import InvalidInput
@@ -152,6 +153,7 @@ def decided(text: str, tz: tzinfo, disputed: datetime, is_tick: bool) -> str | N
     return None
 
 
+@pytest.mark.timeout(180 + CASES // 50)
 def test_ticks_are_those_of_cronsim() -> None:
     rng = random.Random(20261124)  # the cases are the same in every run
     disputes: Counter[str] = Counter()
