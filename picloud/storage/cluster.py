@@ -27,9 +27,13 @@ from pathlib import Path
 import psutil
 
 from picloud.errors import EmbeddedServerError
+from picloud.storage.leases import exclusive
 
 MAJOR_VERSION = 18
 SYSTEM_USER = "pgserver"
+USER_LOCK = Path("/run/picloud-useradd.lock")
+"""Held while the system user is made; in a folder only root may write to, the same one for every home."""
+
 START_TIMEOUT_S = 60.0
 LOG_NAME = "server.log"
 PORT = 5432
@@ -280,15 +284,23 @@ def _system_user() -> pwd.struct_passwd:
         return pwd.getpwnam(SYSTEM_USER)
     except KeyError:
         pass
-    command = ["useradd", "--system", "--no-create-home", "--shell", "/bin/false", SYSTEM_USER]
     try:
-        subprocess.run(command, check=False, capture_output=True)  # noqa: S603  # may lose a race: the look-up decides
-        return pwd.getpwnam(SYSTEM_USER)
+        # Of two `useradd` at a time both succeed, and the later one replaces the user of the earlier one.
+        with exclusive(USER_LOCK, timeout_s=START_TIMEOUT_S):
+            return _made_system_user()
     except (KeyError, OSError) as error:
         raise EmbeddedServerError(
             f"PostgreSQL does not run as root and the system user {SYSTEM_USER!r} cannot be made: make it, run "
             "PiCloud as an ordinary user, or set PICLOUD_DATABASE_URL."
         ) from error
+
+
+def _made_system_user() -> pwd.struct_passwd:
+    with contextlib.suppress(KeyError):  # made by the one who held the lock before
+        return pwd.getpwnam(SYSTEM_USER)
+    command = ["useradd", "--system", "--no-create-home", "--shell", "/bin/false", SYSTEM_USER]
+    subprocess.run(command, check=False, capture_output=True)  # noqa: S603  # the look-up tells whether it worked
+    return pwd.getpwnam(SYSTEM_USER)
 
 
 def _let_system_user_run(folder: Path) -> None:

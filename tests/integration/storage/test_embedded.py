@@ -1,6 +1,7 @@
 """The embedded server with real processes around it."""
 
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -9,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 import psutil
 import psycopg
@@ -26,6 +28,14 @@ from picloud.storage.embedded import acquire
 lease = acquire(Path(sys.argv[1]))
 print(lease.conninfo(), flush=True)
 sys.stdin.read()
+"""
+
+MAKER = """
+import sys
+from picloud.storage import cluster
+cluster.SYSTEM_USER = sys.argv[1]
+sys.stdin.readline()
+print(cluster._system_user().pw_uid)
 """
 
 
@@ -267,6 +277,24 @@ def test_an_ordinary_user_has_a_server_of_their_own() -> None:
         assert done.stdout.startswith("host=")
         assert stat.S_IMODE(Path(folder, "home").stat().st_mode) == 0o700
         assert postmaster_pid(Path(folder, "home")) is None
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("useradd"), reason="only root can make a system user")
+def test_processes_that_need_the_system_user_at_once_get_the_same_one() -> None:
+    """Else the later maker gives the name another number, and the earlier one's server has a user no more."""
+    name = f"picloud{uuid4().hex[:12]}"
+    command = [sys.executable, "-c", MAKER, name]
+    pipe = subprocess.PIPE
+    with ExitStack() as stack:
+        makers = [stack.enter_context(subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)) for _ in range(4)]
+        stack.callback(subprocess.run, ["userdel", name], check=False, capture_output=True)
+        for maker in makers:
+            assert maker.stdin is not None
+            maker.stdin.write("\n")
+            maker.stdin.close()
+        found = {maker.stdout.read().strip() for maker in makers if maker.stdout}
+    assert len(found) == 1
+    assert found != {""}
 
 
 def test_the_lease_is_a_context_manager(home: Path) -> None:
