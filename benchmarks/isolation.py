@@ -27,7 +27,7 @@ APPS = {
 
 def main() -> None:
     """Start a lab, publish both apps, measure twice."""
-    with scratch_home() as home, running_lab(Path(home)) as lab:
+    with scratch_home(in_memory=False) as home, running_lab(Path(home)) as lab:
         for app, source in APPS.items():
             publish(lab, app, source)
         targets: dict[str, Callable[[httpx.Client], httpx.Response]] = {
