@@ -47,10 +47,12 @@ def template_database(embedded_server: Lease) -> str:
 
 
 @contextmanager
-def _fresh_database(server: Lease, template: str) -> Iterator[str]:
+def fresh_database(server: Lease, template: str) -> Iterator[str]:
+    """Yield the connection string of a clone of `template`; dropped at the end, open connections included."""
     name = f"test_{uuid4().hex}"
     with connect(server.conninfo("postgres")) as connection:
-        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        # Files are copied, not logged block by block: with fsync off that is the cheaper way.
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY FILE_COPY')
     try:
         yield server.conninfo(name)
     finally:
@@ -61,14 +63,14 @@ def _fresh_database(server: Lease, template: str) -> Iterator[str]:
 @pytest.fixture
 def database_url(embedded_server: Lease, template_database: str) -> Iterator[str]:
     """Connection string of a fresh, migrated database; dropped after the test, open connections included."""
-    with _fresh_database(embedded_server, template_database) as url:
+    with fresh_database(embedded_server, template_database) as url:
         yield url
 
 
 @pytest.fixture
 def empty_database_url(embedded_server: Lease) -> Iterator[str]:
     """Connection string of a fresh database without any schema."""
-    with _fresh_database(embedded_server, "template1") as url:
+    with fresh_database(embedded_server, "template1") as url:
         yield url
 
 

@@ -16,16 +16,20 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg.sql import SQL
+from pydantic import SecretStr
 
 from picloud.errors import Conflict, InvalidInput, NotFound
 from picloud.model.documents import AllOf, AnyOf, Condition, Filter, Not, Operator, Order, Query, path_text
 from picloud.model.release import TestSource
-from picloud.platform import Platform
+from picloud.platform import Platform, open_platform
 from picloud.sdk.docs import DOCUMENT_MAX_BYTES, INDEXES_MAX, _position, _sealed
 from picloud.sdk.filters import parse_filter
+from picloud.settings import Settings
 from picloud.storage import documents
 from picloud.storage.data import DataSession
 from picloud.storage.document_query import Statement
+from picloud.storage.embedded import Lease
+from picloud.testing.fixtures import fresh_database
 from tests.integration.sdk.conftest import Lua
 from tests.integration.sdk.naughty import NAUGHTY
 
@@ -606,25 +610,38 @@ def condition_of(value: Any) -> Query:
     return Query(parse_filter(json.dumps(value)))
 
 
+@pytest.fixture(scope="module")
+def filled(
+    embedded_server: Lease, template_database: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Platform]:
+    """A platform with the collection c of 20 000 documents, beside one of another app, as large; only to be read."""
+    with (
+        fresh_database(embedded_server, template_database) as url,
+        open_platform(Settings(home=tmp_path_factory.mktemp("filled"), database_url=SecretStr(url))) as platform,
+    ):
+        for app in ("shop", "other"):
+            with data(platform, app) as own:
+                own.fetch(
+                    SQL("""
+                    INSERT INTO documents (app_id, collection, id, version, created_at, updated_at, body, search)
+                    SELECT %(app_id)s, 'c', 'd' || i, 1, now(), now(), value::text, value
+                    FROM generate_series(1, %(rows)s) AS i,
+                        jsonb_build_object('n', i, 's', 'k' || i, 't', i %% 7, 'pad', repeat('x', 100)) AS value
+                    """).format(),
+                    {"rows": ROWS},
+                )
+                for path in ("n", "s", "t"):
+                    documents.add_index(own, "c", (path,), indexes_max=INDEXES_MAX)
+        with platform.database.connection() as connection:
+            connection.execute("ANALYZE documents, document_keys, document_indexes")
+        yield platform
+
+
 @pytest.fixture
-def many(platform: Platform, session: DataSession) -> DataSession:
-    """The collection c with 20 000 documents, beside one of another app, as large."""
-    for app in ("shop", "other"):
-        with data(platform, app) as own:
-            own.fetch(
-                SQL("""
-                INSERT INTO documents (app_id, collection, id, version, created_at, updated_at, body, search)
-                SELECT %(app_id)s, 'c', 'd' || i, 1, now(), now(), value::text, value
-                FROM generate_series(1, %(rows)s) AS i,
-                    jsonb_build_object('n', i, 's', 'k' || i, 't', i %% 7, 'pad', repeat('x', 100)) AS value
-                """).format(),
-                {"rows": ROWS},
-            )
-            for path in ("n", "s", "t"):
-                documents.add_index(own, "c", (path,), indexes_max=INDEXES_MAX)
-    with platform.database.connection() as connection:
-        connection.execute("ANALYZE documents, document_keys, document_indexes")
-    return session
+def many(filled: Platform) -> Iterator[DataSession]:
+    """The app `shop` of `filled`."""
+    with data(filled) as session:
+        yield session
 
 
 def rows_read(text: str) -> int:
