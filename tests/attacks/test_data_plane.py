@@ -17,12 +17,11 @@ from picloud.model.route import Route
 from picloud.model.script import Script, ScriptKind
 from picloud.platform import open_platform
 from picloud.settings import Settings
-from tests.attacks.attack import CPU_S, MEMORY_MB, MODULES, TIMEOUT_S, read_attack
+from tests.attacks.attack import LIMITS, MODULES, read_attack
 
 HERE = Path(__file__).parent
-LIMITS = {"run_memory_mb": MEMORY_MB, "run_timeout_s": TIMEOUT_S, "run_cpu_s": CPU_S}
 FOUND = {f"{path.parent.name}_{path.stem}": read_attack(path) for path in sorted((HERE / "scripts").rglob("*.lua"))}
-ATTACKS = {name: a for name, a in FOUND.items() if a.kind == "endpoint" and a.settings == LIMITS}
+ATTACKS = {name: a for name, a in FOUND.items() if a.kind == "endpoint" and a.is_usual}
 """Those under the limits most attacks have: a data plane has one set of them."""
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from picloud.model.script import ScriptKind
 from tests.acceptance.test_kernel import KERNELSPEC, Kernel, start_kernel
-from tests.attacks.test_data_plane import ATTACKS, HERE, LIMITS, manifest
+from tests.attacks.attack import LIMITS
+from tests.attacks.test_data_plane import ATTACKS, HERE, manifest
 
 PROBE = 'request.cookies.a = "b"\n' + (HERE / "probe.lua").read_text()
 """`%call` sends no headers; the `call` of a `%%test` does, but is answered by another state than the attack was."""
