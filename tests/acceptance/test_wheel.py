@@ -34,6 +34,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "--quiet",
             "--disable-pip-version-check",
             "install",
+            "--no-compile",  # most of what comes along is never imported
             "-c",
             ROOT / "constraints.txt",
             wheel,
