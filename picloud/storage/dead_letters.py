@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, LiteralString, TypeAlias
 from uuid import UUID
 
+from psycopg import Connection
 from psycopg import errors as pg
 from psycopg.sql import SQL, Composed
 
@@ -79,7 +81,10 @@ class DeadLetters:
 
 
 class DeadLetterRepository:
-    """The dead letters of all apps; each call is a transaction of its own."""
+    """The dead letters of all apps; each call is a transaction of its own.
+
+    Decisions raise `Conflict` when runs decide over the same letters in another order at the same time.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -88,7 +93,7 @@ class DeadLetterRepository:
         """Return those of one app."""
 
         def fetch(statement: LiteralString | Composed, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-            with self._database.connection() as connection:
+            with self._transaction() as connection:
                 return connection.execute(statement, {"app_id": app_id, **values}).fetchall()
 
         return DeadLetters(fetch)
@@ -100,10 +105,7 @@ class DeadLetterRepository:
             return [identity for (identity,) in connection.execute(_SQL["begin_with"], values)]
 
     def redrive_many(self, app_id: AppId, wanted: LetterFilter, *, limit: int, by: str) -> Decided:
-        """Let triggers take open letters again, oldest first; all of them or, when it raises, none.
-
-        Raises `Conflict` when runs decide over the same letters in another order at the same time.
-        """
+        """Let triggers take open letters again, oldest first; all of them or, when it raises, none."""
         return self._decide(app_id, wanted, limit, _SQL["redrive"], by)
 
     def discard_many(self, app_id: AppId, wanted: LetterFilter, *, limit: int, by: str) -> Decided:
@@ -112,16 +114,21 @@ class DeadLetterRepository:
 
     def _decide(self, app_id: AppId, wanted: LetterFilter, limit: int, statement: LiteralString, by: str) -> Decided:
         values = {"app_id": app_id, **_filter(wanted), "state": LetterState.OPEN, "limit": limit + 1}
-        try:
-            with self._database.connection() as connection:
-                connection.execute(_SQL["lock_app"], values)
-                chosen = [identity for (identity,) in connection.execute(_CHOOSE, values)]
-                ids = chosen[:limit]
-                rows = connection.execute(statement, {"app_id": app_id, **_redrive(ids, by, None)}).fetchall()
-        except pg.DeadlockDetected as error:
-            raise Conflict("Runs decide over the same dead letters at this moment: try again.") from error
+        with self._transaction() as connection:
+            connection.execute(_SQL["lock_app"], values)
+            chosen = [identity for (identity,) in connection.execute(_CHOOSE, values)]
+            ids = chosen[:limit]
+            rows = connection.execute(statement, {"app_id": app_id, **_redrive(ids, by, None)}).fetchall()
         events = {row[0]: row[1] if len(row) > 1 else None for row in rows}
         return Decided({identity: events[identity] for identity in ids}, more=len(chosen) > limit)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection[Any]]:
+        try:
+            with self._database.connection() as connection:
+                yield connection
+        except pg.DeadlockDetected as error:
+            raise Conflict("Runs decide over the same dead letters at this moment: try again.") from error
 
 
 def _filter(wanted: LetterFilter) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from picloud.model.app import AppId
 from picloud.model.dead_letter import DeadLetter, LetterFilter, LetterState
 from picloud.model.trigger import TriggerKind
 from picloud.storage.kv import Content
+from picloud.testing.processes import wait_until
 from tests.integration.letters import bury
 from tests.integration.sdk.conftest import Lua
 from tests.integration.triggers.conftest import SEE, World
@@ -403,6 +404,24 @@ def test_of_many_who_decide_at_once_each_letter_has_one(
     assert states["open"] == 0
     assert world.count("deliveries") == states["redriven"]
     assert world.rows("SELECT count(DISTINCT redrives) FROM deliveries") == [(states["redriven"],)]
+
+
+def test_who_waits_for_a_run_that_waits_for_them_is_told_to_try_again(
+    world: World, letters: DeadLetterAdministration, app_id: AppId
+) -> None:
+    event = uuid4()
+    one, two = (bury(world.platform, "shop", trigger=name, event_id=event, kind="topic") for name in "ab")
+    redrive = "SELECT picloud_redrive(%s, %s, NULL, NULL, 'script')"
+    with ThreadPoolExecutor(1) as pool, world.platform.database.connection() as run:
+        run.execute("SET LOCAL deadlock_timeout = '1h'")
+        run.execute(redrive, [app_id, one])
+        person = pool.submit(letters.redrive, app_id, two, by="ada")
+        waiting = "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        wait_until(lambda: world.rows(waiting))
+        run.execute(redrive, [app_id, two])
+        with pytest.raises(Conflict, match="try again"):
+            person.result()
+    assert letters.states(app_id, (one, two)) == {one: LetterState.REDRIVEN, two: LetterState.REDRIVEN}
 
 
 def test_a_letter_that_came_in_with_a_file_is_shown_as_far_as_it_tells(
