@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from dataclasses import dataclass
 from typing import Final
@@ -10,16 +9,16 @@ from typing import Final
 from picloud.engine.run_input import INPUT_MAX_BYTES, RunInput
 from picloud.errors import NotFound
 from picloud.model.app import AppId
+from picloud.model.identity import is_id
 from picloud.model.run import RunRecord
 from picloud.model.trigger import Trigger
 from picloud.publishing.cells import RUNS_SHOWN, RUNS_SHOWN_MAX, Logs, Runs
 from picloud.publishing.diff import changes
-from picloud.storage.runs import ID_DIGITS_MIN, RunFilter, RunPage
+from picloud.storage.runs import RunFilter, RunPage
 from picloud_kernel.display import Bundle, changes_bundle, text
 from picloud_kernel.runs import FAILED, logs_bundle, run_text, runs_bundle, short_id
 from picloud_kernel.session import Session
 
-_ID: Final = re.compile(f"[0-9a-fA-F-]{{{ID_DIGITS_MIN},36}}")
 _LOOKED_THROUGH: Final = 50
 """Failed runs among which one with its input is looked for."""
 WAITED_S: Final = 3.0
@@ -94,7 +93,7 @@ class History:
 
     def _by_id(self, wanted: str | None) -> RunRecord | None:
         """Return the run with this id, None when that is no id, or a name that looks like one."""
-        if wanted is None or not _ID.fullmatch(wanted):
+        if wanted is None or not is_id(wanted):
             return None
         try:
             return self._get(wanted)

@@ -10,7 +10,8 @@ from uuid import UUID
 
 from picloud.errors import Conflict, InvalidInput, NotFound
 from picloud.model.app import AppId
-from picloud.model.dead_letter import DeadLetter, LetterFilter, LetterState, Position, letter_range
+from picloud.model.dead_letter import DeadLetter, LetterFilter, LetterState, Position
+from picloud.model.identity import id_range
 from picloud.sdk.letter_input import check_input
 from picloud.storage.dead_letters import DeadLetterRepository, Decided
 from picloud.storage.kv import Content
@@ -38,7 +39,7 @@ class DeadLetterAdministration:
 
         Raises `NotFound` without one, `InvalidInput` when there are several or the text cannot begin an id.
         """
-        found = self._letters.begin_with(app_id, *letter_range(text))
+        found = self._letters.begin_with(app_id, *id_range(text, "dead letter"))
         if not found:
             raise _unknown(text)
         if len(found) > 1:

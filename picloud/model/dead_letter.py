@@ -13,12 +13,8 @@ from uuid import UUID
 from picloud.errors import InvalidInput
 from picloud.model.trigger import TriggerKind
 
-PREFIX_MIN: Final = 8
-"""Characters of an id that may stand for the whole, when no other letter begins with them."""
-
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _CURSOR: Final = re.compile(r"([0-9]{1,17})/([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})")
-_PREFIX: Final = re.compile(rf"[0-9a-f]{{{PREFIX_MIN},32}}")
 
 
 class LetterState(StrEnum):
@@ -162,16 +158,6 @@ class LetterFilter:
         for text in (self.trigger, self.code, self.text):
             if text is not None and ("\0" in text or text.encode(errors="replace").decode() != text):
                 raise InvalidInput("what dead letters are looked for by must be text without NUL")
-
-
-def letter_range(text: str) -> tuple[UUID, UUID]:
-    """Return the lowest and highest id that begin as the text does; raise `InvalidInput` when it begins none."""
-    digits = text.lower().replace("-", "")
-    if not _PREFIX.fullmatch(digits):
-        raise InvalidInput(
-            f"{text[:60]!r} is no id of a dead letter: give the whole id, or its first {PREFIX_MIN} characters or more."
-        )
-    return UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f"))
 
 
 def shown_key(key: bytes) -> str:

@@ -10,7 +10,8 @@ from typing import Final
 from picloud.errors import InvalidInput
 from picloud.model.app import check_app_name
 from picloud.model.backfill import BackfillRange
-from picloud.model.dead_letter import LetterFilter, LetterState, letter_range
+from picloud.model.dead_letter import LetterFilter, LetterState
+from picloud.model.identity import id_range
 from picloud.model.release import TestSource
 from picloud.model.rfc3339 import moment
 from picloud.model.route import METHODS, Route, check_route
@@ -533,7 +534,7 @@ def _decision(name: str, rest: str) -> Redrive | Discard | DecideAll:
     first, *more = rest.split(None, 1)
     if first == "--all":
         return DecideAll(name == "%redrive", _letter_filter(name, _words(*more) if more else []))
-    letter_range(first)
+    id_range(first, "dead letter")
     if name == "%redrive":
         return Redrive(first, _json("The input of '%redrive'", more[0]) if more else None)
     return Discard(_only(name, [first, *more]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
@@ -12,15 +11,13 @@ from psycopg.types.json import Jsonb
 
 from picloud.errors import InvalidInput, NotFound
 from picloud.model.app import AppId
+from picloud.model.identity import id_range
 from picloud.model.run import RunRecord, RunStatus
 from picloud.storage.database import Database
 from picloud.storage.queries import load
 from picloud.storage.storable import storable
 
 LIST_MAX: Final = 500
-ID_DIGITS_MIN: Final = 8
-"""Hexadecimal digits that are enough of a run's id, when no other begins with them."""
-_BEGINNING = re.compile(f"[0-9a-f]{{{ID_DIGITS_MIN},32}}")
 
 _FIELDS: Final = tuple(RunRecord.__dataclass_fields__)
 """The columns of the statements, in their order."""
@@ -76,12 +73,8 @@ class RunRepository:
 
     def get(self, app_id: AppId, identity: str) -> RunRecord:
         """Return the run with this id, or the only one whose id begins so; raise `NotFound` or `InvalidInput`."""
-        digits = identity.replace("-", "").lower()
-        if not _BEGINNING.fullmatch(digits):
-            raise InvalidInput(
-                f"{identity[:80]!r} is no run: give its id, or the first {ID_DIGITS_MIN} digits or more of it."
-            )
-        values = {"app_id": app_id, "first": UUID(digits.ljust(32, "0")), "last": UUID(digits.ljust(32, "f"))}
+        first, last = id_range(identity, "run")
+        values = {"app_id": app_id, "first": first, "last": last}
         with self._database.lend() as connection:
             rows = connection.execute(_SQL["find"], values).fetchall()
         if not rows:

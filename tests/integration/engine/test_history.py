@@ -238,7 +238,7 @@ def test_the_beginning_of_an_id_is_enough(world: World) -> None:
     with pytest.raises(NotFound, match="has no run"):
         runs.get(app_id, "0" * 32)
     for wrong in ("", "1234567", "x" * 8, "1" * 33, "%" * 8):
-        with pytest.raises(InvalidInput, match="first 8 digits"):
+        with pytest.raises(InvalidInput, match="first 8 characters"):
             runs.get(app_id, wrong)
 
 
