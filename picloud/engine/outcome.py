@@ -80,7 +80,8 @@ def _check_header(name: str, value: str) -> None:
 def error_of(outcome: Outcome, *, script: str, limits: Limits) -> PicloudError:
     """Return the error of a run that ended with ("error", code, message, script, line, traceback, extra or nothing).
 
-    When Lua let the error of a failed host call through, that is the run's error.
+    When Lua let the error of a failed host call through, that is the run's error; so is a fault of the platform that
+    took the time the run had left.
     """
     _, raw_code, raw_message, raw_script, line, raw_traceback, *extra = outcome.values
     code, message = _text(raw_code), _text(raw_message)
@@ -91,7 +92,7 @@ def error_of(outcome: Outcome, *, script: str, limits: Limits) -> PicloudError:
         if _is_place(placed, at, line):
             message = message[placed.end() :]
     failure = outcome.failure
-    if failure is not None and code == failure.code and isinstance(failure, PlatformError):
+    if isinstance(failure, PlatformError) and (code == failure.code or _took_the_rest(outcome, code)):
         return failure
     if code == "bad_body":
         return InvalidInput(message[:1].upper() + message[1:] + ".")
@@ -108,6 +109,10 @@ def error_of(outcome: Outcome, *, script: str, limits: Limits) -> PicloudError:
     if code == ExpectationFailed.code:
         return ExpectationFailed(message, details=_text(extra[0]), **where)
     return _ERRORS.get(code, ScriptRuntimeError)(message, **where)
+
+
+def _took_the_rest(outcome: Outcome, code: str) -> bool:
+    return code == "limit" and outcome.trip is Trip.DEADLINE and outcome.was_last
 
 
 def _is_place(placed: re.Match[str], script: str, line: int) -> bool:

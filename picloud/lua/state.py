@@ -36,6 +36,9 @@ _CROSSING: Final = (bytes, int, float, bool, type(None))
 _MARGIN_BYTES: Final = 64 * 1024
 """Memory kept free when a value is handed to Lua, for what Lua itself allocates around it."""
 
+_LAST_S: Final = 0.05
+"""A host call that fails with no more time left than this has taken all there was."""
+
 _NO_OPERATIONS: Final[HostCalls] = {}
 _NO_LIBRARY: Final = b"return {}"
 _OUT_OF_MEMORY: Final = (b"error", b"memory", b"", b"", 0, b"")
@@ -78,6 +81,8 @@ class Outcome:
     """Why the run was stopped from outside, if it was."""
     failure: PicloudError | None
     """The error of its last host call that failed with one."""
+    was_last: bool
+    """Whether that call took what time the run had left: little or nothing of the script ran after it."""
     report: RunReport
 
 
@@ -177,13 +182,14 @@ class LuaState:
             values = self._place_of_stop()
         if watch.tripped not in (None, Trip.INTERRUPT):
             self.spoilt = True
-        return Outcome(values, watch.tripped, self._failure, self._report(watch))
+        return Outcome(values, watch.tripped, self._failure, self._was_last, self._report(watch))
 
     def _reset(self, operations: HostCalls, sdk: SdkCall, calls_max: int) -> None:
         self._operations = operations
         self._sdk = sdk
         self._calls_left = calls_max
         self._failure: PicloudError | None = None
+        self._was_last = False
         self._crash: BaseException | None = None
         self._call_count = self._cached = self._compiled = self._compiled_bytes = self._dropped = 0
         self._calls_s = self._compile_s = self._compiling_since = 0.0
@@ -278,7 +284,7 @@ class LuaState:
             call = self._operations.get(operation)
             values = call(*arguments) if call else self._sdk_call(operation, arguments)
         except PicloudError as error:
-            self._failure = error
+            self._failure, self._was_last = error, watch.remaining_s <= _LAST_S
             code, message = error.code.encode(), error.message.encode("utf-8", "replace")
             return (False, code, message) if self._fits((message,)) else (False, b"memory")
         encoded = [value.encode() if isinstance(value, str) else value for value in values]
