@@ -326,6 +326,9 @@ class DeliveryRow(Row):
     given: ClassVar[Mapping[str, str]] = {
         "number": "the order of the lines says the same",
         "taken_by": "no job of another database has it",
+        "lease": "no job of another database has it",
+        "job": "the database makes one",
+        "ready_at": "the database tells by the event and the attempts",
     }
 
     event_id: UUID

@@ -52,7 +52,7 @@ class Database:
             # Past this the pool forgets its growing pauses between attempts, and the next call tries at once.
             reconnect_timeout=timeout_s,
             kwargs={**_CONNECT_OPTIONS, "autocommit": True, "connect_timeout": max(2, round(timeout_s))},
-            check=_check_alive,
+            check=check_alive,
             configure=configure,
             connection_class=connection_class,
             open=False,
@@ -138,7 +138,7 @@ def _means_lost(error: psycopg.Error, connection: psycopg.Connection | None) -> 
     return state.startswith(_LOST) or state == _NO_SLOT
 
 
-def _check_alive(connection: psycopg.Connection) -> None:
+def check_alive(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> None:
     """Raise `psycopg.OperationalError` for a connection whose server went away; costs no round trip.
 
     A server that stops or dies closes the socket, which makes it readable. What else may be waiting there (notices,

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import psycopg
 from psycopg.types.json import Jsonb
@@ -38,6 +38,8 @@ class Delivery:
     """One event on its way to one trigger, taken by a job."""
 
     key: Key
+    lease: UUID
+    """Of this take: a later one of the same delivery has another, and this one counts no more."""
     app: App
     script: str
     """Name of the endpoint script, which may be gone by now."""
@@ -65,67 +67,49 @@ class Failure:
     """None: the attempt was the last one."""
 
 
-@dataclass(frozen=True, slots=True)
-class NotYet:
-    """A delivery that is due later."""
-
-    at: datetime
-    in_batch: bool
-
-
 class DeliveryRepository:
     """What the worker does with deliveries; each call is a transaction of its own."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def take(self, key: Key, job_id: int) -> list[Delivery] | NotYet:
+    def take(self, key: Key, job_id: int) -> list[Delivery]:
         """Take a delivery for a job, and others of its batch; a job that takes again gets what it had.
 
-        Nothing when the delivery is settled, was cancelled, which settles it, or another job has it.
+        Nothing when the delivery is settled, was cancelled, which settles it, is not due yet, or another job has it:
+        then the job has been put off to when it is due, or is gone.
         """
-        values = {"app_id": key.app_id, "event_id": key.event_id, "trigger": key.trigger, "job_id": job_id}
-        with self._database.connection() as connection:
-            row = connection.execute(_SQL["own"], values).fetchone()
+        values = _names(key) | {"job_id": job_id, "token": uuid4()}
+        with self._database.lend() as connection:
+            row = connection.execute(_SQL["take"], values).fetchone()
             if row is None:
+                if not _end_cancelled(connection, key, job_id):
+                    connection.execute(_SQL["leave"], values)
                 return []
-            batch, due_at, is_due, is_cancelled = row
-            if is_cancelled:
-                _end_cancelled(connection, key, job_id)
-                return []
-            if not is_due:
-                return NotYet(due_at, batch > 1)
-            return [_delivery(*found) for found in connection.execute(_SQL["take"], values | {"batch": batch})]
+            _, again, *found = row
+            own = _delivery(values["token"], *found)
+            if own.batch == 1 or own.attempts:
+                # What has failed is taken alone: else one message would fail all those beside it again and again.
+                return [own]
+            more = connection.execute(_SQL["take_more"], values | {"again": again, "more": own.batch - 1})
+            return [own, *(_delivery(own.lease, *found) for found in more)]
 
-    def finish(self, done: Sequence[Key], failures: Sequence[Failure], job_id: int, *, in_batch: bool) -> None:
+    def finish(self, done: Sequence[Key], failures: Sequence[Failure], job_id: int, lease: UUID) -> bool:
         """Forget deliveries that are done, with events nobody waits for any more, and count failed attempts.
 
-        Each delivery that failed is due again, or becomes a dead letter, but for one that was cancelled. Those of a
-        batch get jobs of their own; else the job that failed is to come back. All are of one trigger.
+        Each delivery that failed is due again, or becomes a dead letter, but for one that was cancelled; jobs end or
+        come again with them. All are of one trigger. Returns False when some have been taken anew since: whoever has
+        taken those decides over them.
         """
+        settle = {"app_id": done[0].app_id, "trigger": done[0].trigger, "token": lease} if done else {}
+        settle |= {"event_ids": [key.event_id for key in done]}
+        if not failures:
+            return self._database.fetch_one(_SQL["settle"], settle) == (len(done),)
         with self._database.connection() as connection:
-            if failures:
-                connection.execute(_SQL["hold_app"], {"app_id": failures[0].key.app_id})
-            if done:
-                connection.execute(_SQL["settle"], _values(done, job_id))
-            for failure in failures:
-                key = failure.key
-                if _end_cancelled(connection, key, job_id):
-                    continue
-                entry = {"at": failure.at.isoformat(), "code": failure.code, "message": failure.message}
-                values = {
-                    **_values([key], job_id),
-                    "failure": Jsonb([_storable(entry | dict(failure.details))]),
-                    "retry_at": failure.retry_at,
-                    "failed_at": failure.at,
-                    "code": failure.code,
-                    "message": _storable(failure.message),
-                    "in_batch": in_batch,
-                }
-                connection.execute(_SQL["count_failure"], values)
-                if failure.retry_at is None:
-                    connection.execute(_SQL["bury"], values)
-                    connection.execute(_SQL["settle"], _values([key], job_id))
+            connection.execute(_SQL["hold_app"], {"app_id": failures[0].key.app_id})
+            kept = not done or connection.execute(_SQL["settle"], settle).fetchone() == (len(done),)
+            counted = [_count_failure(connection, failure, job_id, lease) for failure in failures]
+            return kept and all(counted)
 
     def cancelled(self) -> set[Key]:
         """Return the deliveries whose runs are to end."""
@@ -139,13 +123,38 @@ class DeliveryRepository:
 
     def delete_settled(self) -> int:
         """Delete events whose last deliveries ended at one moment, return how many."""
-        with self._database.connection() as connection:
-            return connection.execute(_SQL["delete_settled"]).rowcount
+        row = self._database.fetch_one(_SQL["delete_settled"], {})
+        return int(row[0]) if row else 0
+
+    def revive(self) -> list[int]:
+        """Give deliveries that no living job is for a job again, some at a time; return the jobs."""
+        with self._database.lend() as connection:
+            return [job for (job,) in connection.execute(_SQL["revive"])]
+
+
+def _count_failure(connection: psycopg.Connection, failure: Failure, job_id: int, lease: UUID) -> bool:
+    if _end_cancelled(connection, failure.key, job_id):
+        return True
+    entry = {"at": failure.at.isoformat(), "code": failure.code, "message": failure.message}
+    values = {
+        **_names(failure.key),
+        "token": lease,
+        "failure": Jsonb([_storable(entry | dict(failure.details))]),
+        "retry_at": failure.retry_at,
+        "failed_at": failure.at,
+        "code": failure.code,
+        "message": _storable(failure.message),
+    }
+    if connection.execute(_SQL["count_failure"], values).fetchone() != (True,):
+        return False
+    if failure.retry_at is None:
+        connection.execute(_SQL["bury"], values)
+        connection.execute(_SQL["settle"], values | {"event_ids": [failure.key.event_id]})
+    return True
 
 
 def _end_cancelled(connection: psycopg.Connection, key: Key, job_id: int) -> bool:
-    values = {"app_id": key.app_id, "event_id": key.event_id, "trigger": key.trigger, "job_id": job_id}
-    if connection.execute(_SQL["end_cancelled"], values).fetchone() is None:
+    if connection.execute(_SQL["end_cancelled"], _names(key) | {"job_id": job_id}).fetchone() is None:
         return False
     _log.info("A later tick of %s has taken the place of a run", key.trigger,
               extra={"action": "run_cancelled", "trigger": key.trigger, "event": str(key.event_id)})  # fmt: skip
@@ -163,18 +172,17 @@ def _storable(value: Any) -> Any:
     return value
 
 
-def _values(keys: Sequence[Key], job_id: int) -> dict[str, Any]:
-    first = keys[0]
-    events = [key.event_id for key in keys]
-    return {"app_id": first.app_id, "trigger": first.trigger, "event_ids": events, "job_id": job_id}
+def _names(key: Key) -> dict[str, Any]:
+    return {"app_id": key.app_id, "event_id": key.event_id, "trigger": key.trigger}
 
 
 def _delivery(
-    app_id: UUID, name: str, revision: int, created_at: datetime, trigger: str, script: str, options: dict[str, Any],
-    attempts: int, redrives: UUID | None, event_id: UUID, kind: str, *event: Any,
+    lease: UUID, app_id: UUID, name: str, revision: int, created_at: datetime, trigger: str, script: str,
+    options: dict[str, Any], attempts: int, redrives: UUID | None, event_id: UUID, kind: str, *event: Any,
 ) -> Delivery:  # fmt: skip
     return Delivery(
         Key(app_id, event_id, trigger),
+        lease,
         app_of(app_id, name, revision, created_at),
         script,
         RetryPolicy(**options["retry"]),

@@ -22,7 +22,7 @@ from picloud.model.app import App
 from picloud.model.event import Message, Verdicts
 from picloud.model.script import LinkedScript
 from picloud.modules.source import Snapshot, routed_script
-from picloud.storage.deliveries import Delivery, DeliveryRepository, Failure, Key, NotYet
+from picloud.storage.deliveries import Delivery, DeliveryRepository, Failure, Key
 from picloud.triggers.cancellations import Cancellations
 
 _log = logging.getLogger(__name__)
@@ -40,29 +40,29 @@ class Deliverer:
         self._history = history
         self._cancellations = Cancellations(deliveries)
 
-    def deliver(self, key: Key, job_id: int) -> datetime | None:
-        """Make the delivery; return when the job is to come again, None when it has nothing more to do.
-
-        Raises `PlatformError` when it cannot be made now.
-        """
+    def deliver(self, key: Key, job_id: int) -> None:
+        """Make the delivery, and end the job or let it come again; raises `PlatformError` when it cannot do so now."""
         taken = self._deliveries.take(key, job_id)
-        if isinstance(taken, NotYet):
-            return None if taken.in_batch else taken.at
         if not taken:
-            return None
-        first = taken[0]
+            return
         try:
-            with self._cancellations.reaching(first) as interruption:
+            with self._cancellations.reaching(taken[0]) as interruption:
                 failed = self._run(taken, interruption)
         except RunInterrupted:
             if self._deliveries.end_cancelled(key, job_id):
-                return None
+                return
             raise
         gone = {failure.key for failure in failed}
-        in_batch = first.batch > 1
         done = [delivery.key for delivery in taken if delivery.key not in gone]
-        self._deliveries.finish(done, failed, job_id, in_batch=in_batch)
-        return None if in_batch else next((failure.retry_at for failure in failed), None)
+        if not self._deliveries.finish(done, failed, job_id, taken[0].lease):
+            _log.warning(
+                "A run of %s/%s does not count: its event was taken over meanwhile", taken[0].app.name, key.trigger,
+                extra={"action": "lease_lost", "app": taken[0].app.name, "trigger": key.trigger, "job": job_id},
+            )  # fmt: skip
+
+    def interrupt(self) -> None:
+        """End the runs that go on, from any thread; their deliveries are as they were, and `deliver` raises."""
+        self._executor.interrupt()
 
     def _run(self, taken: Sequence[Delivery], interruption: Interruption | None) -> list[Failure]:
         """Run the script; return the failures, none for what it is done with."""
@@ -80,12 +80,13 @@ class Deliverer:
             raise
         except ScriptError as failure:
             error = failure
-        details = {"version": script.script.version, **watched.details(error)}
-        return [
-            _failure(delivery, error, details, verdicts.retried.get(place))
+        failed = [
+            (place, delivery)
             for place, delivery in enumerate(taken)
             if place in verdicts.retried or (error is not None and place not in verdicts.acked)
         ]
+        details = {"version": script.script.version, **watched.details(error)} if failed else {}
+        return [_failure(delivery, error, details, verdicts.retried.get(place)) for place, delivery in failed]
 
     def _snapshot(self, app: App) -> Snapshot:
         try:

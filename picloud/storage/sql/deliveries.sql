@@ -1,83 +1,82 @@
--- name: own
--- Waits for another job that is just taking it: if that one dies, nobody else would.
+-- name: take
+-- Waits for another job that is just taking it: if that one dies, nobody else would. Does not wait for the disk: a take that
+-- a server forgets as it dies counts for nothing, and the job takes it again.
 -- A tick that took the place of runs is due when they have ended.
-SELECT (d.options ->> 'batch')::integer, CASE WHEN w.waits THEN now() + interval '1 second' ELSE d.due_at END,
-    d.due_at <= now() AND NOT w.waits, d.cancelled_at IS NOT NULL
-FROM deliveries AS d, LATERAL (
-    SELECT coalesce(d.options ->> 'overlap' = 'cancel', false) AND EXISTS (
+UPDATE deliveries AS d
+SET taken_by = %(job_id)s, lease = %(token)s
+FROM deliveries AS before, events AS e, apps AS a
+WHERE d.app_id = %(app_id)s AND d.event_id = %(event_id)s AND d.trigger = %(trigger)s
+    AND d.due_at <= now() AND d.cancelled_at IS NULL AND (d.taken_by IS NULL OR d.taken_by = %(job_id)s)
+    AND NOT (coalesce(d.options ->> 'overlap' = 'cancel', false) AND EXISTS (
         SELECT FROM deliveries AS c
         WHERE c.app_id = d.app_id AND c.trigger = d.trigger AND c.event_id <> d.event_id AND c.cancelled_at IS NOT NULL
-    ) AS waits
-) AS w
-WHERE d.app_id = %(app_id)s AND d.event_id = %(event_id)s AND d.trigger = %(trigger)s
-    AND (d.taken_by IS NULL OR d.taken_by = %(job_id)s)
-FOR UPDATE OF d
+    ))
+    AND before.app_id = d.app_id AND before.event_id = d.event_id AND before.trigger = d.trigger
+    AND e.app_id = d.app_id AND e.id = d.event_id AND a.id = d.app_id
+RETURNING set_config('synchronous_commit', 'off', true), before.taken_by IS NOT NULL, a.id, a.name, a.revision, a.created_at,
+    d.trigger, d.script, d.options, d.attempts, d.redrives, e.id, e.kind, e.name, e.operation, e.key, e.is_json, e.payload, e.before, e.version,
+    extract(epoch FROM e.sent_at)::float8, e.depth
 
--- name: take
--- The job's own delivery comes with others of its trigger: those it had before it was interrupted, or those that wait.
+-- name: take_more
+-- Those the job had before it was interrupted, or the oldest that wait, after the order of an index.
 WITH own AS (
-    SELECT script, options, attempts
-    FROM deliveries
-    WHERE app_id = %(app_id)s AND event_id = %(event_id)s AND trigger = %(trigger)s
-), chosen AS (
-    SELECT d.app_id, d.event_id, d.trigger, row_number() OVER (ORDER BY d.place, d.number) AS place,
-        sum(d.size) OVER (ORDER BY d.place, d.number) AS size
-    FROM (
-        SELECT w.app_id, w.event_id, w.trigger, w.number, e.size,
-            CASE WHEN w.event_id = %(event_id)s THEN 0 WHEN w.taken_by IS NULL THEN 2 ELSE 1 END AS place
-        FROM deliveries AS w
-        JOIN own ON own.script = w.script AND own.options = w.options
-        JOIN LATERAL (
-            SELECT length(payload) AS size, due_at FROM events AS e WHERE e.app_id = w.app_id AND e.id = w.event_id
-        ) AS e ON true
-        WHERE w.app_id = %(app_id)s AND w.trigger = %(trigger)s
-            -- What has failed is taken alone: else one message would fail all those beside it again and again.
-            AND (w.event_id = %(event_id)s OR %(batch)s > 1 AND own.attempts = 0 AND w.attempts = 0)
-            AND (
-                w.taken_by = %(job_id)s
-                OR w.taken_by IS NULL AND (w.due_at <= now() OR w.attempts = 0 AND e.due_at <= now())
-            )
-        ORDER BY place, w.number
-        LIMIT %(batch)s
-        FOR UPDATE OF w SKIP LOCKED
-    ) AS d
+    SELECT d.script, d.options, length(e.payload) AS size
+    FROM deliveries AS d
+    JOIN events AS e ON e.app_id = d.app_id AND e.id = d.event_id
+    WHERE d.app_id = %(app_id)s AND d.event_id = %(event_id)s AND d.trigger = %(trigger)s
+), held AS (
+    SELECT d.event_id, d.number
+    FROM deliveries AS d
+    WHERE d.app_id = %(app_id)s AND d.trigger = %(trigger)s AND d.taken_by = %(job_id)s AND d.event_id <> %(event_id)s
+    LIMIT CASE WHEN %(again)s THEN %(more)s ELSE 0 END
+    FOR UPDATE
+), waiting AS (
+    SELECT d.event_id, d.ready_at, d.number
+    FROM deliveries AS d
+    WHERE d.app_id = %(app_id)s AND d.trigger = %(trigger)s AND d.ready_at <= now() AND d.taken_by IS NULL
+        AND d.script = (SELECT script FROM own) AND d.options = (SELECT options FROM own)
+    ORDER BY d.ready_at, d.number
+    LIMIT CASE WHEN %(again)s THEN 0 ELSE %(more)s END
+    FOR UPDATE SKIP LOCKED
+), sized AS (
+    SELECT w.event_id, w.number, (SELECT size FROM own) + sum(length(e.payload)) OVER (ORDER BY w.number) AS size
+    FROM (SELECT event_id, number FROM held UNION ALL SELECT event_id, number FROM waiting) AS w
+    JOIN events AS e ON e.app_id = %(app_id)s AND e.id = w.event_id
 ), taken AS (
     UPDATE deliveries AS d
-    SET taken_by = %(job_id)s
-    FROM chosen AS c
-    WHERE d.app_id = c.app_id AND d.event_id = c.event_id AND d.trigger = c.trigger AND (c.place = 1 OR c.size <= 4194304)
-    RETURNING d.app_id, d.event_id, d.trigger, d.script, d.options, d.attempts, d.redrives, c.place
+    SET taken_by = %(job_id)s, lease = %(token)s
+    FROM sized AS s
+    WHERE d.app_id = %(app_id)s AND d.event_id = s.event_id AND d.trigger = %(trigger)s AND s.size <= 4194304
+    RETURNING d.app_id, d.event_id, d.trigger, d.script, d.options, d.attempts, d.redrives, s.number
 )
 SELECT a.id, a.name, a.revision, a.created_at, t.trigger, t.script, t.options, t.attempts, t.redrives, e.id, e.kind, e.name,
     e.operation, e.key, e.is_json, e.payload, e.before, e.version, extract(epoch FROM e.sent_at)::float8, e.depth
 FROM taken AS t
 JOIN events AS e ON e.app_id = t.app_id AND e.id = t.event_id
 JOIN apps AS a ON a.id = t.app_id
-ORDER BY t.place
+ORDER BY t.number
+
+-- name: leave
+-- A job whose delivery is not due comes again then; others had it, or have it, and the job is of no more use.
+WITH own AS (
+    SELECT CASE WHEN due_at > now() THEN due_at ELSE now() + interval '1 second' END AS due_at
+    FROM deliveries
+    WHERE app_id = %(app_id)s AND event_id = %(event_id)s AND trigger = %(trigger)s AND job = %(job_id)s
+        AND (taken_by IS NULL OR taken_by = %(job_id)s)
+), again AS (
+    UPDATE procrastinate_jobs AS j
+    SET status = 'todo', scheduled_at = own.due_at, abort_requested = false
+    FROM own
+    WHERE j.id = %(job_id)s
+)
+DELETE FROM procrastinate_jobs
+WHERE id = %(job_id)s AND NOT EXISTS (SELECT FROM own)
 
 -- name: settle
-WITH done AS (
-    DELETE FROM deliveries
-    WHERE app_id = %(app_id)s AND trigger = %(trigger)s AND event_id = ANY (%(event_ids)s::uuid[]) AND taken_by = %(job_id)s
-    RETURNING event_id
-)
-DELETE FROM events AS e
-USING done
-WHERE e.app_id = %(app_id)s AND e.id = done.event_id
-    AND NOT EXISTS (
-        SELECT FROM deliveries AS d WHERE d.app_id = e.app_id AND d.event_id = e.id AND d.trigger <> %(trigger)s
-    )
+SELECT picloud_settle(%(app_id)s, %(trigger)s, %(event_ids)s::uuid[], %(token)s)
 
 -- name: count_failure
-WITH failed AS (
-    UPDATE deliveries AS d
-    SET attempts = d.attempts + 1, failures = d.failures || %(failure)s::jsonb, due_at = coalesce(%(retry_at)s, d.due_at),
-        taken_by = CASE WHEN %(retry_at)s::timestamptz IS NULL THEN d.taken_by END
-    WHERE d.app_id = %(app_id)s AND d.trigger = %(trigger)s AND d.event_id = ANY (%(event_ids)s::uuid[])
-        AND d.taken_by = %(job_id)s
-    RETURNING d AS delivery
-)
-SELECT picloud_defer(delivery) FROM failed WHERE %(in_batch)s AND %(retry_at)s::timestamptz IS NOT NULL
+SELECT picloud_count_failure(%(app_id)s, %(trigger)s, %(event_id)s, %(token)s, %(failure)s::jsonb, %(retry_at)s)
 
 -- name: bury
 INSERT INTO dead_letters (app_id, event_id, kind, name, operation, key, is_json, payload, before, version, sent_at, depth,
@@ -87,7 +86,7 @@ SELECT d.app_id, d.event_id, e.kind, e.name, e.operation, e.key, e.is_json, e.pa
     d.redrives
 FROM deliveries AS d
 JOIN events AS e ON e.app_id = d.app_id AND e.id = d.event_id
-WHERE d.app_id = %(app_id)s AND d.trigger = %(trigger)s AND d.event_id = ANY (%(event_ids)s::uuid[]) AND d.taken_by = %(job_id)s
+WHERE d.app_id = %(app_id)s AND d.trigger = %(trigger)s AND d.event_id = %(event_id)s AND d.lease = %(token)s
 
 -- name: hold_app
 -- A publish holds the app before it comes to its deliveries, and so does who buries one of them.
@@ -101,7 +100,7 @@ WITH ended AS (
     DELETE FROM deliveries
     WHERE app_id = %(app_id)s AND event_id = %(event_id)s AND trigger = %(trigger)s AND cancelled_at IS NOT NULL
         AND (taken_by IS NULL OR taken_by = %(job_id)s)
-    RETURNING app_id, event_id, trigger, cancelled_at
+    RETURNING app_id, event_id, trigger, cancelled_at, job, taken_by
 ), noted AS (
     UPDATE ticks AS t
     SET cancelled_at = e.cancelled_at
@@ -111,10 +110,13 @@ WITH ended AS (
     DELETE FROM events AS v
     USING ended AS e
     WHERE v.app_id = e.app_id AND v.id = e.event_id
+), done AS (
+    DELETE FROM procrastinate_jobs AS j USING ended AS e WHERE j.id = ANY (ARRAY[e.job, e.taken_by])
 )
 SELECT FROM ended
 
 -- name: delete_settled
-DELETE FROM events AS e
-WHERE e.kind <> 'queue' AND e.sent_at < now() - interval '1 minute'
-    AND NOT EXISTS (SELECT FROM deliveries AS d WHERE d.app_id = e.app_id AND d.event_id = e.id)
+SELECT picloud_delete_settled()
+
+-- name: revive
+SELECT picloud_revive()

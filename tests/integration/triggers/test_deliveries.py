@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
+from typing import LiteralString
 from uuid import UUID, uuid4
 
 import psycopg
@@ -27,6 +29,7 @@ from picloud.model.script import Script, ScriptKind
 from picloud.model.trigger import Trigger, TriggerKind
 from picloud.storage.deliveries import DeliveryRepository, Key
 from picloud.storage.kv import delete_expired
+from picloud.storage.queries import load
 from picloud.testing.processes import wait_until
 from tests.integration.sdk.conftest import Lua
 from tests.integration.triggers.conftest import SEE, World
@@ -35,6 +38,8 @@ OpenApp = Callable[[str], Lua]
 
 KV = f"%%trigger onkv kv user:*\n{SEE}"
 QUEUE = f"%%trigger mails queue mails\n{SEE}"
+ENDED: tuple[LiteralString, ...] = ("succeeded", "failed", "cancelled", "aborted")
+"""What a job can be that does nothing any more."""
 
 
 # what is an event ------------------------------------------------------------------------------------------------
@@ -268,6 +273,42 @@ def test_a_batch_holds_no_more_than_4_mib(lua: Lua, world: World) -> None:
     assert world.seen() == [{"n": 16}, {"n": 4}]
 
 
+def send_many(world: World, count: int, *, due: LiteralString = "now()") -> None:
+    """Send messages to the queue of an app as one transaction."""
+    world.rows(
+        "INSERT INTO events (app_id, id, kind, name, is_json, payload, due_at, sent_at) "
+        f"SELECT id, gen_random_uuid(), 'queue', 'mails', true, '1', {due}, now() FROM apps, generate_series(1, %s)",
+        count,
+    )
+    world.rows("ANALYZE")
+
+
+def pages_read(world: World) -> int:
+    """Return how many pages of the database it takes to take a batch, which is not kept."""
+    [(app_id, event_id, trigger)] = world.rows(
+        "SELECT app_id, event_id, trigger FROM deliveries ORDER BY number LIMIT 1"
+    )
+    values = {"app_id": app_id, "event_id": event_id, "trigger": trigger, "job_id": 1, "token": uuid4(), "more": 9}
+    take_more = load("deliveries.sql")["take_more"]
+    with world.platform.database.connection() as connection, connection.transaction(force_rollback=True):
+        connection.execute("SET LOCAL plan_cache_mode = force_generic_plan")
+        explain = "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + take_more
+        rows = connection.execute(explain, values | {"again": False}, prepare=True).fetchall()
+    plan = rows[0][0][0]["Plan"]
+    return int(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
+
+
+def test_a_batch_costs_the_same_however_many_wait(world: World) -> None:
+    world.publish(f"%%trigger q queue mails batch=10\n{COUNT}")
+    send_many(world, 100)
+    few = pages_read(world)
+    send_many(world, 1500)
+    send_many(world, 1500, due="now() + interval '1 hour'")
+    world.rows("UPDATE deliveries SET attempts = 1, ready_at = 'infinity' WHERE mod(number, 2) = 0")
+    world.rows("ANALYZE")
+    assert pages_read(world) < 4 * few
+
+
 def test_of_a_batch_that_fails_what_was_acknowledged_is_done(lua: Lua, world: World) -> None:
     world.publish(
         "%%trigger q queue mails batch=10 retries=0\n"
@@ -322,15 +363,127 @@ def test_what_is_asked_for_last_counts(lua: Lua, world: World) -> None:
 def test_a_job_waits_for_another_that_is_taking_its_delivery_and_may_die(lua: Lua, world: World) -> None:
     world.publish("%%trigger q queue mails batch=5\n" + SEE)
     lua("queue.send('mails', 1)")
-    blocked = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     with ThreadPoolExecutor(1) as pool, world.platform.database.connection() as other:
         with other.transaction(force_rollback=True):
             other.execute("UPDATE deliveries SET taken_by = 0")
             working = pool.submit(world.work)
-            wait_until(lambda: working.done() or world.rows(blocked))
+            wait_until(lambda: working.done() or world.rows(BLOCKED))
             assert not working.done()
         assert working.result(30) == 1
     assert len(world.seen()) == 1
+
+
+# leases ----------------------------------------------------------------------------------------------------------
+
+HELD = "if kv.incr('runs') == 1 then kv.set('gate', 1) end "
+"""Script: the first run waits until `frozen` lets it go on."""
+
+
+@contextmanager
+def frozen(world: World, lua: Lua) -> Iterator[Future[None]]:
+    """Hold the first run of the next job; at the end of the block it goes on, and ends before the block is left."""
+    lua("kv.set('gate', 0)")
+    job = world.runnable()
+    assert job is not None
+    number, key = job
+    with ThreadPoolExecutor(1) as pool:
+        with world.platform.database.connection() as connection:
+            connection.execute("SELECT FROM kv_entries WHERE key = 'gate' FOR UPDATE")
+            running = pool.submit(world.platform.deliverer.deliver, key, number)
+            wait_until(lambda: running.done() or lua("return kv.get('runs')") == 1)
+            assert not running.done()
+            yield running
+        running.result(30)
+
+
+@pytest.mark.parametrize("cell", ["x kv user:*", "x queue mails", "x queue mails batch=3"])
+@pytest.mark.parametrize(
+    ("end", "retries", "attempts", "letters", "jobs"),
+    [("", 0, [], 0, 0), ("error('no')", 0, [], 1, 0), ("error('no')", 1, [1], 0, 1), ("event:retry(9)", 1, [1], 0, 1)],
+)
+def test_what_a_frozen_worker_did_counts_no_more_after_a_takeover(
+    lua: Lua, world: World, caplog: pytest.LogCaptureFixture, cell: str, end: str, retries: int, attempts: list[int],
+    letters: int, jobs: int,
+) -> None:  # fmt: skip
+    world.publish(f"%%trigger {cell} retries={retries} backoff=3600\n{HELD}{end}")
+    lua("kv.set('user:1', 1)" if "kv" in cell else "queue.send('mails', 1)")
+    job = world.runnable()
+    assert job is not None
+    with frozen(world, lua):
+        world.platform.deliverer.deliver(job[1], job[0])  # as the worker that has the job now
+    assert [getattr(record, "action", None) for record in caplog.records].count("lease_lost") == 1
+    assert lua("return kv.get('runs')") == 2
+    assert [n for (n,) in world.rows("SELECT attempts FROM deliveries WHERE taken_by IS NULL")] == attempts
+    assert (world.count("dead_letters"), world.count("procrastinate_jobs")) == (letters, jobs)
+    assert world.rows("SELECT count(*) FROM deliveries AS d JOIN procrastinate_jobs AS j ON j.id = d.job") == [(jobs,)]
+
+
+def test_who_took_over_decides_also_when_the_frozen_worker_is_first(lua: Lua, world: World) -> None:
+    world.publish(f"%%trigger x kv user:* retries=0\nkv.set('gate:' .. kv.incr('runs'), 1) {SEE}")
+    lua("kv.set('gate:1', 0) kv.set('gate:2', 0) kv.set('user:1', 1)")
+    job = world.runnable()
+    assert job is not None
+    number, key = job
+    gates = "SELECT FROM kv_entries WHERE key = %s FOR UPDATE"
+    deliver = world.platform.deliverer.deliver
+    with ThreadPoolExecutor(2) as pool:
+        with world.platform.database.connection() as second:
+            second.execute(gates, [b"gate:2"])
+            with world.platform.database.connection() as first:
+                first.execute(gates, [b"gate:1"])
+                stale = pool.submit(deliver, key, number)
+                wait_until(lambda: lua("return kv.get('runs')") == 1)
+                taker = pool.submit(deliver, key, number)
+                wait_until(lambda: lua("return kv.get('runs')") == 2)
+            stale.result(30)
+            assert (world.count("deliveries"), world.count("procrastinate_jobs")) == (1, 1)
+        taker.result(30)
+    assert (world.count("deliveries"), world.count("events"), world.count("procrastinate_jobs")) == (0, 0, 0)
+    assert len(world.seen()) == 2
+
+
+def test_a_job_that_is_taken_over_finds_its_batch_again(lua: Lua, world: World) -> None:
+    world.publish(f"%%trigger x queue mails batch=3 retries=0\n{HELD}{COUNT}")
+    lua("queue.send_many('mails', { 1, 2, 3, 4 })")
+    job = world.runnable()
+    assert job is not None
+    with frozen(world, lua):
+        assert world.count("deliveries WHERE taken_by IS NOT NULL") == 3
+        world.platform.deliverer.deliver(job[1], job[0])
+        assert world.seen() == [{"n": 3, "first": 1}]
+    world.work()
+    assert world.seen() == [{"n": 3, "first": 1}] * 2 + [{"n": 1, "first": 4}]
+    assert (world.letters(), world.count("deliveries"), world.runnable()) == ([], 0, None)
+
+
+@pytest.mark.parametrize(
+    "fate", ["DELETE FROM procrastinate_jobs", *(f"UPDATE procrastinate_jobs SET status = '{s}'" for s in ENDED)]
+)
+def test_a_delivery_whose_job_is_gone_gets_it_again_in_its_place(lua: Lua, world: World, fate: LiteralString) -> None:
+    world.publish("%%trigger x kv user:*\n" + SEE)
+    lua("kv.set('user:1', 1) kv.set('user:1', 2) kv.set('user:1', 3)")
+    jobs = world.rows("SELECT id FROM procrastinate_jobs ORDER BY id")
+    world.rows(f"{fate} WHERE id = (SELECT min(id) FROM procrastinate_jobs)")
+    revive = DeliveryRepository(world.platform.database).revive
+    assert ([(job,) for job in revive()], revive()) == (jobs[:1], [])
+    assert world.rows("SELECT id FROM procrastinate_jobs WHERE status = 'todo' ORDER BY id") == jobs
+    world.work()
+    assert [e["value"] for e in world.seen()] == [1, 2, 3]
+
+
+def test_a_batch_whose_job_is_gone_is_delivered_again(lua: Lua, world: World) -> None:
+    world.publish(f"%%trigger x queue mails batch=3 retries=0\n{HELD}{COUNT}")
+    lua("queue.send_many('mails', { 1, 2, 3, 4 })")
+    job = world.runnable()
+    assert job is not None
+    revive = DeliveryRepository(world.platform.database).revive
+    with frozen(world, lua):
+        assert revive() == []
+        world.rows("DELETE FROM procrastinate_jobs WHERE id = %s", job[0])
+        assert (revive(), revive()) == ([job[0]], [])
+        world.work()
+        assert world.seen() == [{"n": 3, "first": 1}, {"n": 1, "first": 4}]
+    assert (world.letters(), world.count("deliveries"), world.runnable()) == ([], 0, None)
 
 
 # failures --------------------------------------------------------------------------------------------------------
@@ -511,6 +664,94 @@ def test_a_redrive_goes_to_the_trigger_as_it_is_now(lua: Lua, world: World) -> N
     assert world.rows("SELECT options -> 'retry' -> 'retries' FROM deliveries") == [(5,)]
     world.work()
     assert [e["key"] for e in world.seen()] == ["user:1"]
+
+
+BLOCKED: LiteralString = (
+    "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+)
+TWO_TRIGGERS = (
+    "%%trigger a topic t retries=0\nif not kv.get('ok') then error('no') end " + SEE,
+    "%%trigger b topic t\nkv.incr('b')",
+)
+
+
+def redrive(world: World, connection: psycopg.Connection) -> None:
+    [(app_id, identity)] = connection.execute("SELECT app_id, id FROM dead_letters WHERE state = 'open'").fetchall()
+    assert connection.execute("SELECT picloud_redrive(%s, %s, NULL, NULL, 'x')", [app_id, identity]).fetchone()
+
+
+@pytest.mark.parametrize("is_settled", [True, False])
+def test_an_event_stays_when_it_is_redriven_while_it_ends(lua: Lua, world: World, is_settled: bool) -> None:
+    world.publish(*TWO_TRIGGERS)
+    lua("pubsub.publish('t', 1)")
+    number, key = world.runnable() or (0, Key(uuid4(), uuid4(), ""))
+    world.platform.deliverer.deliver(key, number)  # of the one that fails
+    if is_settled:
+        world.rows("UPDATE events SET sent_at = now() - interval '1 hour'")
+        world.rows("DELETE FROM deliveries")
+    end = DeliveryRepository(world.platform.database).delete_settled if is_settled else world.work
+    lua("kv.set('ok', true)")
+    with ThreadPoolExecutor(1) as pool:
+        with world.platform.database.connection() as connection:
+            redrive(world, connection)
+            ending = pool.submit(end)
+            wait_until(lambda: ending.done() or world.rows(BLOCKED))
+        ending.result(30)
+    world.work()
+    assert [e["message"] for e in world.seen()] == [1]
+    assert (world.count("events"), world.count("deliveries"), world.runnable()) == (0, 0, None)
+
+
+def test_an_event_comes_again_when_it_ends_while_it_is_redriven(lua: Lua, world: World) -> None:
+    world.publish(*TWO_TRIGGERS)
+    lua("pubsub.publish('t', 1)")
+    for _ in range(2):
+        number, key = world.runnable() or (0, Key(uuid4(), uuid4(), ""))
+        if key.trigger == "a":
+            world.platform.deliverer.deliver(key, number)
+    lua("kv.set('ok', true)")
+    [own] = DeliveryRepository(world.platform.database).take(key, number)
+
+    def redrive_alone() -> None:
+        with world.platform.database.connection() as connection:
+            redrive(world, connection)
+
+    with ThreadPoolExecutor(1) as pool:
+        with world.platform.database.connection() as connection:
+            settle = "SELECT picloud_settle(%s, %s, %s, %s)"
+            connection.execute(settle, [key.app_id, key.trigger, [key.event_id], own.lease])
+            redriving = pool.submit(redrive_alone)
+            wait_until(lambda: redriving.done() or world.rows(BLOCKED))
+        redriving.result(30)
+    world.work()
+    assert [e["message"] for e in world.seen()] == [1]
+    assert (world.count("events"), world.count("deliveries"), world.runnable()) == (0, 0, None)
+
+
+def test_two_triggers_that_end_at_once_leave_no_event(lua: Lua, world: World) -> None:
+    world.publish("%%trigger a topic t\nreturn", "%%trigger b topic t\nreturn")
+    lua("pubsub.publish('t', 1)")
+    number, key = world.runnable() or (0, Key(uuid4(), uuid4(), ""))
+    [own] = DeliveryRepository(world.platform.database).take(key, number)
+    with ThreadPoolExecutor(1) as pool:
+        with world.platform.database.connection() as connection:
+            settle = "SELECT picloud_settle(%s, %s, %s, %s)"
+            connection.execute(settle, [key.app_id, key.trigger, [key.event_id], own.lease])
+            other = pool.submit(world.work)
+            wait_until(lambda: other.done() or world.rows(BLOCKED))
+        other.result(30)
+    assert (world.count("events"), world.count("deliveries")) == (0, 0)
+
+
+def test_two_scripts_that_redrive_each_others_letters_come_to_an_end(lua: Lua, world: World) -> None:
+    again = (
+        "retries=0\nfor _, letter in ipairs((dead_letters.list())) do "
+        "if letter.name ~= event.topic then dead_letters.redrive(letter.id) end end error('no')"
+    )
+    world.publish(*(f"%%trigger {name} topic {name} {again}" for name in "xy"))
+    lua("pubsub.publish('x', 1) pubsub.publish('y', 1)")
+    world.work(100)
+    assert world.rows("SELECT count(*) > 0 FROM dead_letters WHERE code = 'recursion_limit'") == [(True,)]
 
 
 def test_a_dead_letter_that_is_discarded_is_kept_as_decided(lua: Lua, world: World) -> None:
@@ -702,7 +943,7 @@ def test_a_job_of_what_is_gone_does_nothing(lua: Lua, world: World) -> None:
     job = world.runnable()
     assert job is not None
     number, key = job
-    assert world.platform.deliverer.deliver(key, number) is None
-    assert world.platform.deliverer.deliver(key, number) is None
-    assert world.platform.deliverer.deliver(Key(uuid4(), uuid4(), "x"), 1) is None
+    world.platform.deliverer.deliver(key, number)
+    world.platform.deliverer.deliver(key, number)
+    world.platform.deliverer.deliver(Key(uuid4(), uuid4(), "x"), 1)
     assert len(world.seen()) == 1

@@ -50,7 +50,7 @@ class Minutely:
         [(number, args)] = self.world.rows("SELECT id, args FROM procrastinate_jobs ORDER BY id DESC LIMIT 1")
         return number, Key(UUID(args["app_id"]), UUID(args["event_id"]), args["trigger"])
 
-    def deliver(self, number: int, key: Key) -> Future[datetime | None]:
+    def deliver(self, number: int, key: Key) -> Future[None]:
         """Do a job in a thread."""
         return self._pool.submit(self.world.platform.deliverer.deliver, key, number)
 
@@ -118,9 +118,8 @@ def test_a_run_ends_for_a_later_tick_which_waits_until_then(minutely: Minutely, 
         wait_until(lambda: lua("return kv.get('started')"))
         minutely.step(2)
         later = minutely.job()
-        again = minutely.world.platform.deliverer.deliver(later[1], later[0])
-        assert running.done() or again is not None
-        assert running.result(30) is None
+        minutely.world.platform.deliverer.deliver(later[1], later[0])
+        running.result(30)
     assert minutely.ticks() == [(1, "ran", True), (2, "ran", False)]
     assert minutely.world.rows("SELECT event_id FROM deliveries") == [(later[1].event_id,)]
     assert minutely.world.letters() == []
@@ -138,20 +137,20 @@ def test_runs_of_one_trigger_share_a_lock(minutely: Minutely) -> None:
     assert first is not None
 
 
-def cancelled_in_mid_run(minutely: Minutely) -> tuple[int, Key]:
+def cancelled_in_mid_run(minutely: Minutely) -> tuple[int, Key, UUID]:
     """Take the first tick, and let the second cancel it."""
     minutely.publish("return 1")
     minutely.step(1)
     number, key = minutely.job()
-    assert minutely.deliveries.take(key, number)
+    [own] = minutely.deliveries.take(key, number)
     minutely.step(2)
     assert minutely.deliveries.cancelled() == {key}
-    return number, key
+    return number, key, own.lease
 
 
 def test_a_run_that_ends_well_in_the_last_moment_is_not_cancelled(minutely: Minutely) -> None:
-    number, key = cancelled_in_mid_run(minutely)
-    minutely.deliveries.finish([key], [], number, in_batch=False)
+    number, key, lease = cancelled_in_mid_run(minutely)
+    assert minutely.deliveries.finish([key], [], number, lease)
     assert minutely.deliveries.cancelled() == set()
     assert minutely.ticks() == [(1, "ran", False), (2, "ran", False)]
     assert minutely.world.count("events") == 1
@@ -159,23 +158,23 @@ def test_a_run_that_ends_well_in_the_last_moment_is_not_cancelled(minutely: Minu
 
 @pytest.mark.parametrize("retries", [True, False])
 def test_a_cancelled_run_that_fails_spends_nothing_and_is_no_dead_letter(minutely: Minutely, retries: bool) -> None:
-    number, key = cancelled_in_mid_run(minutely)
+    number, key, lease = cancelled_in_mid_run(minutely)
     now = datetime.now(UTC)
     failure = Failure(key, now, "runtime_error", "no", {}, now + timedelta(hours=1) if retries else None)
-    minutely.deliveries.finish([], [failure], number, in_batch=False)
+    assert minutely.deliveries.finish([], [failure], number, lease)
     assert minutely.ticks() == [(1, "ran", True), (2, "ran", False)]
     assert (minutely.world.count("deliveries"), minutely.world.letters()) == (1, [])
 
 
 def test_a_worker_that_dies_in_between_leaves_the_cancellation(minutely: Minutely) -> None:
-    number, key = cancelled_in_mid_run(minutely)
+    number, key, _ = cancelled_in_mid_run(minutely)
     other, later = minutely.job()
-    assert not isinstance(minutely.deliveries.take(later, other), list)  # not before the first has ended
+    assert minutely.deliveries.take(later, other) == []  # not before the first has ended
+    waits = "SELECT scheduled_at > now() FROM procrastinate_jobs WHERE id = %s"
+    assert minutely.world.rows(waits, other) == [(True,)]
     assert minutely.deliveries.take(key, number) == []  # the job of the dead worker comes again
     assert minutely.ticks() == [(1, "ran", True), (2, "ran", False)]
-    taken = minutely.deliveries.take(later, other)
-    assert isinstance(taken, list)
-    assert [delivery.key for delivery in taken] == [later]
+    assert [delivery.key for delivery in minutely.deliveries.take(later, other)] == [later]
 
 
 def test_an_interrupt_of_the_platform_is_no_cancellation(minutely: Minutely, lua: Lua) -> None:
@@ -197,10 +196,10 @@ def test_a_job_that_comes_back_for_a_dropped_run_does_not_hold_up_the_next(minut
     minutely.publish("return 1")
     minutely.step(1)
     number, key = minutely.job()
-    minutely.deliveries.take(key, number)
+    [own] = minutely.deliveries.take(key, number)
     now = datetime.now(UTC)
     failure = Failure(key, now, "runtime_error", "no", {}, now + timedelta(days=1))
-    minutely.deliveries.finish([], [failure], number, in_batch=False)
+    minutely.deliveries.finish([], [failure], number, own.lease)
     rows = minutely.world.rows
     rows("UPDATE procrastinate_jobs SET status = 'doing'")
     minutely.step(2)
@@ -214,8 +213,10 @@ def test_a_job_that_comes_back_for_a_run_that_waits_keeps_its_time(minutely: Min
     minutely.publish("error('no')", "retries=1 backoff=3600 jitter=0")
     minutely.step(1)
     number, key = minutely.job()
-    again = minutely.world.platform.deliverer.deliver(key, number)
+    minutely.world.platform.deliverer.deliver(key, number)
     rows = minutely.world.rows
+    [(again,)] = rows("SELECT scheduled_at FROM procrastinate_jobs")
+    assert again > datetime.now(UTC)
     rows("UPDATE procrastinate_jobs SET status = 'doing'")
     rows("SELECT procrastinate_retry_job_v2(%s, %s, NULL, NULL, NULL)", number, again)
     assert rows("SELECT scheduled_at FROM procrastinate_jobs") == [(again,)]
