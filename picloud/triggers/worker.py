@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -25,6 +26,7 @@ EXIT_STUCK = 1
 RESTART_PAUSE_S = 2.0
 POLL_S = 1.0
 """New jobs are told of; those that become due are looked for."""
+INTERRUPT_AGAIN_S = 0.5
 
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -36,14 +38,15 @@ _log = logging.getLogger(__name__)
 def run_worker(database: Database, deliverer: Deliverer, settings: Settings) -> None:
     """Run jobs and schedules until SIGTERM or SIGINT, then finish what runs and return; a second ends it at once.
 
-    Call in the main thread, with a migrated database that is there; waits for one that goes away later. The process
-    ends itself when it has a run that cannot be stopped: whoever started it is to start another.
+    What takes longer than other runs may is interrupted then, and comes again. Call in the main thread, with a migrated
+    database that is there; waits for one that goes away later. The process ends itself when it has a run that cannot be
+    stopped: whoever started it is to start another.
     """
     app = build_app(database, deliverer, settings)
     drain_s = settings.run_timeout_s + settings.run_grace_s
     watchdog.on_stuck = partial(_end, drain_s=drain_s)
     with Scheduler(ScheduleRepository(database)).running():
-        asyncio.run(_run(app, settings.worker_threads, drain_s=drain_s))
+        asyncio.run(work(app, settings.worker_threads, drain_s=drain_s, interrupt=deliverer.interrupt))
 
 
 def _end(label: str, *, drain_s: float) -> None:
@@ -60,17 +63,21 @@ def _end(label: str, *, drain_s: float) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-async def _run(app: App, threads: int, *, drain_s: float) -> None:
+async def work(app: App, threads: int, *, drain_s: float, interrupt: Callable[[], None]) -> None:
+    """Run the jobs of an application, so many at once, until SIGTERM or SIGINT; then let what runs end.
+
+    After `drain_s` `interrupt` is called, again and again until all has ended.
+    """
     stop = asyncio.Event()
     _on_first_signal(stop)
     # asyncio's own has fewer threads on a small machine: jobs would be taken, and wait.
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(threads, "run"))
     while not stop.is_set():
-        working = asyncio.create_task(_work(app, threads, drain_s))
+        working = asyncio.create_task(_work(app, threads))
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
         working.cancel()  # procrastinate takes this as the wish to drain
-        await asyncio.wait((working,))
+        await _drained(working, drain_s, interrupt)
         if not stop.is_set():
             # procrastinate ends when one of its own loops fails, which a lost database makes them do.
             _log.warning("The worker starts again", extra={"action": "restart_worker"})
@@ -79,7 +86,16 @@ async def _run(app: App, threads: int, *, drain_s: float) -> None:
     _log.info("The worker has stopped", extra={"action": "worker_stopped"})
 
 
-async def _work(app: App, threads: int, drain_s: float) -> None:
+async def _drained(working: asyncio.Task[None], drain_s: float, interrupt: Callable[[], None]) -> None:
+    ended, _ = await asyncio.wait((working,), timeout=drain_s)
+    if not ended:
+        _log.warning("What still runs is interrupted and comes again", extra={"action": "drain_ended"})
+    while not ended:
+        interrupt()  # a run may have been about to begin
+        ended, _ = await asyncio.wait((working,), timeout=INTERRUPT_AGAIN_S)
+
+
+async def _work(app: App, threads: int) -> None:
     try:
         await app.open_async()
         _log.info("The worker is ready", extra={"action": "worker_ready"})
@@ -87,7 +103,6 @@ async def _work(app: App, threads: int, drain_s: float) -> None:
             install_signal_handlers=False,
             concurrency=threads,
             fetch_job_polling_interval=POLL_S,
-            shutdown_graceful_timeout=drain_s,
             update_heartbeat_interval=HEARTBEAT_S,
             stalled_worker_timeout=STALLED_S,
             delete_jobs="successful",

@@ -17,7 +17,7 @@ from tests.integration.sdk.conftest import Lua
 from tests.integration.triggers.conftest import SEE, World
 from tests.integration.triggers.test_worker import worker
 
-StartWorker = Callable[[str], AbstractContextManager[subprocess.Popen[bytes]]]
+StartWorker = Callable[..., AbstractContextManager[subprocess.Popen[bytes]]]
 WAIT = "kv.set('started', true) kv.set('gate', 1) "
 """Script: say that it runs, and go on when `shut` lets it."""
 
@@ -25,8 +25,8 @@ WAIT = "kv.set('started', true) kv.set('gate', 1) "
 @pytest.fixture
 def start(database_url: str, tmp_path: Path) -> StartWorker:
     @contextmanager
-    def start(name: str) -> Iterator[subprocess.Popen[bytes]]:
-        with worker(tmp_path / name, DATABASE_URL=database_url, HOME=str(tmp_path)) as process:
+    def start(name: str, **settings: str) -> Iterator[subprocess.Popen[bytes]]:
+        with worker(tmp_path / name, DATABASE_URL=database_url, HOME=str(tmp_path), **settings) as process:
             yield process
 
     return start
@@ -118,6 +118,28 @@ def test_another_worker_takes_over_from_one_that_was_killed(lua: Lua, world: Wor
     assert world.letters() == []
 
 
+def test_a_worker_that_was_frozen_counts_nothing_twice_and_works_on(
+    lua: Lua, world: World, start: StartWorker, tmp_path: Path
+) -> None:
+    world.publish(f"%%trigger k kv user:* retries=0 timeout=120\n{WAIT}{SEE} error('no')")
+    with start("one") as frozen:
+        with shut(world, lua):
+            lua("kv.set('user:1', 1) kv.set('user:1', 2)")
+            wait_until(lambda: lua("return kv.get('started')"))
+            frozen.send_signal(signal.SIGSTOP)
+            take_over(world)
+        with start("two"):
+            wait_until(lambda: is_done(world))
+        assert len(world.letters()) == 2
+        frozen.send_signal(signal.SIGCONT)
+        wait_until(lambda: "does not count" in (tmp_path / "one").read_text())
+        assert len(world.letters()) == 2
+        lua("kv.set('user:2', 3)")
+        wait_until(lambda: is_done(world))
+    assert [e["value"] for e in world.seen()] in ([1, 2, 1, 3], [1, 1, 2, 3])
+    assert [attempts for *_, attempts, _ in world.letters()] == [1, 1, 1]
+
+
 def test_as_many_runs_as_it_has_threads_go_at_once(lua: Lua, world: World, start: StartWorker) -> None:
     world.publish(f"%%trigger q queue mails retries=0 timeout=120\nkv.incr('running') {WAIT}")
     with start("log"), shut(world, lua):
@@ -133,8 +155,29 @@ def test_a_worker_that_is_to_stop_finishes_what_runs(lua: Lua, world: World, sta
             lua("queue.send('mails', 1)")
             wait_until(lambda: lua("return kv.get('started')"))
             process.send_signal(signal.SIGTERM)
-            with pytest.raises(subprocess.TimeoutExpired):
-                process.wait(0.5)
+            world.rows("UPDATE procrastinate_workers SET last_heartbeat = now() - interval '1 hour'")
+            fresh = "procrastinate_workers WHERE last_heartbeat > now() - interval '1 minute'"
+            wait_until(lambda: world.count(fresh))  # it is not taken for dead meanwhile
+            assert process.poll() is None
         assert process.wait(30) == 0
     assert [e["message"] for e in world.seen()] == [1]
     assert (is_done(world), world.letters()) == (True, [])
+
+
+def test_what_goes_on_past_the_time_of_a_stop_is_interrupted_and_comes_again(
+    lua: Lua, world: World, start: StartWorker
+) -> None:
+    world.publish(
+        "%%trigger loops queue loops retries=0 timeout=600\nkv.set('loops', true) while true do end",
+        f"%%trigger waits queue waits retries=0 timeout=600\n{WAIT}",
+    )
+    lua("queue.send('loops', 1) queue.send('waits', 1)")
+    with shut(world, lua), start("log", RUN_TIMEOUT_S="0.5", RUN_GRACE_S="0.1", RUN_CPU_S="600") as process:
+        wait_until(lambda: lua("return kv.get('loops') and kv.get('started')"))
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+    assert world.rows("SELECT attempts, failures FROM deliveries") == [(0, [])] * 2
+    assert world.rows("SELECT d.trigger, status FROM procrastinate_jobs AS j JOIN deliveries AS d ON d.job = j.id") == [
+        ("loops", "todo"), ("waits", "todo"),
+    ]  # fmt: skip
+    assert world.letters() == []
