@@ -30,6 +30,7 @@ bench: $(VENV)/.installed-test
 	$(BIN)/python -m benchmarks.modules
 	$(BIN)/python -m benchmarks.publish
 	$(BIN)/python -m benchmarks.sdk
+	$(BIN)/python -m benchmarks.triggers
 
 # The versions of this environment become the locked ones; hosts never get into the file.
 lock: $(VENV)/.installed-test
