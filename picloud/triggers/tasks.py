@@ -33,9 +33,9 @@ TRIM_HISTORY = "picloud.trim_history"
 EVERY_MINUTE = "* * * * *"
 DELIVER = "picloud.deliver"
 STALLED = "picloud.take_over"
-EVERY_10_S = "*/10 * * * * *"
+EVERY_10_S = "* * * * * */10"
+"""As croniter has it, the seconds come last."""
 REVIVE = "picloud.revive"
-EVERY_MINUTE = "* * * * *"
 HEARTBEAT_S = 5.0
 STALLED_S = 20.0
 """Without a heartbeat for so long a worker counts as dead, and its jobs are taken over."""

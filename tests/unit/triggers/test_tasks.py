@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import cast
 
 import pytest
+from procrastinate import App
 from procrastinate.jobs import Job
 from procrastinate.tasks import Task
 
@@ -13,13 +14,24 @@ from picloud.errors import DatabaseUnavailable
 from picloud.settings import Settings
 from picloud.storage.database import Database
 from picloud.triggers.deliverer import Deliverer
-from picloud.triggers.tasks import DELIVER, FAULT_PAUSE_MAX_S, FAULT_PAUSE_S, build_app
+from picloud.triggers.tasks import DELIVER, FAULT_PAUSE_MAX_S, FAULT_PAUSE_S, STALLED, build_app
 
 
 @pytest.fixture
-def task() -> Task[..., object, ...]:
+def app() -> App:
     database = Database("host=none", pool_size=1, timeout_s=1)
-    return build_app(database, cast(Deliverer, None), Settings()).tasks[DELIVER]
+    return build_app(database, cast(Deliverer, None), Settings())
+
+
+@pytest.fixture
+def task(app: App) -> Task[..., object, ...]:
+    return app.tasks[DELIVER]
+
+
+def test_dead_workers_are_looked_for_every_ten_seconds(app: App) -> None:
+    moments = app.periodic_registry.periodic_tasks[STALLED, ""].croniter
+    moments.set_current(start_time=0.0)
+    assert [moments.get_next(ret_type=float) for _ in range(7)] == [10, 20, 30, 40, 50, 60, 70]
 
 
 @pytest.mark.parametrize(
