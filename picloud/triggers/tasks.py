@@ -170,7 +170,7 @@ def build_app(database: Database, deliverer: Deliverer, settings: Settings) -> A
         deliverer.deliver(Key(UUID(app_id), UUID(event_id), trigger), job)
 
     @app.periodic(cron=EVERY_10_S)
-    @app.task(name=STALLED, queueing_lock=STALLED)
+    @app.task(name=STALLED, queueing_lock=STALLED, priority=1)  # not behind all that waits
     async def take_over(timestamp: int) -> None:  # noqa: ARG001  (every periodic task gets it)
         """Let jobs of dead workers run again."""
         for job in await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=STALLED_S):

@@ -28,6 +28,10 @@ def task(app: App) -> Task[..., object, ...]:
     return app.tasks[DELIVER]
 
 
+def test_dead_workers_are_looked_for_whatever_waits(app: App) -> None:
+    assert (app.tasks[STALLED].priority or 0) > (app.tasks[DELIVER].priority or 0)
+
+
 def test_dead_workers_are_looked_for_every_ten_seconds(app: App) -> None:
     moments = app.periodic_registry.periodic_tasks[STALLED, ""].croniter
     moments.set_current(start_time=0.0)
