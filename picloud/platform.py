@@ -116,7 +116,7 @@ def open_platform(settings: Settings) -> Iterator[Platform]:
 
     Raises `PlatformError` when the database is not there or cannot be migrated. Use from any thread, not across a fork.
     """
-    with prepared(settings) as conninfo:
+    with prepared(settings, watch=True) as conninfo:
         database = Database(conninfo, pool_size=settings.database_pool_size, timeout_s=settings.database_timeout_s)
         database.open()
         runs = open_runs_database(

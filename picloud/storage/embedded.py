@@ -2,14 +2,19 @@
 
 Each process that needs the server takes a lease. The first starts the server, the last one to leave stops it. A process
 that is killed leaves too: its lease dies with it, and the guard (`picloud.storage.guard`) stops a server nobody is left
-for. A server that is killed is started again by the guard or by the next `acquire`, whichever comes first.
+for. A server that is killed is started again by the guard or by the next `acquire`, whichever comes first. A guard that
+is killed is started again by whoever watches, and the server with it.
 """
 
 from __future__ import annotations
 
 import atexit
+import logging
 import subprocess
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -26,7 +31,12 @@ DATABASE = "picloud"
 ANSWER_TIMEOUT_S = 10.0
 """How long a server that has started may refuse connections."""
 
+WATCH_EVERY_S = 5.0
+"""How often who watches looks for the guard."""
+
 _POLL_S = 0.05
+
+_log = logging.getLogger(__name__)
 
 
 class Lease:
@@ -54,6 +64,34 @@ class Lease:
             self._lock.drop(unlink=True)
             if not self._server.leases.alive():
                 self._server.cluster.stop()
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Look after guard and server, in a thread, until the end of the block. Do not fork within.
+
+        Whoever is killed together with the server, as what is left of a service is by systemd, may be the guard.
+        """
+        over = threading.Event()
+        thread = threading.Thread(target=self._watch, args=(over,), name="picloud database watch", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+    def _watch(self, over: threading.Event) -> None:
+        while not over.wait(WATCH_EVERY_S):
+            try:
+                self._keep_up()
+            except (EmbeddedServerError, OSError, subprocess.SubprocessError) as error:
+                _log.warning("The embedded database is down: %s", error, extra={"action": "watch_postgres"})
+
+    def _keep_up(self) -> None:
+        with self._server.exclusive():
+            if self._lock.held:
+                with self._server.starting_guard():
+                    self._server.cluster.ensure_running()
 
     def __enter__(self) -> Self:
         return self

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from picloud.settings import Settings
 from picloud.storage.embedded import acquire
@@ -11,8 +11,11 @@ from picloud.storage.migrate import migrate
 
 
 @contextmanager
-def prepared(settings: Settings) -> Iterator[str]:
-    """Yield the connection string of the migrated database; an embedded server runs at least as long."""
+def prepared(settings: Settings, *, watch: bool = False) -> Iterator[str]:
+    """Yield the connection string of the migrated database; an embedded server runs at least as long.
+
+    With `watch` a thread sees to that, whatever is killed; not for a process that forks.
+    """
     if settings.database_url is not None:
         conninfo = settings.database_url.get_secret_value()
         migrate(conninfo)
@@ -20,4 +23,5 @@ def prepared(settings: Settings) -> Iterator[str]:
         return
     with acquire(settings.home) as lease:
         migrate(lease.conninfo())
-        yield lease.conninfo()
+        with lease.watched() if watch else nullcontext():
+            yield lease.conninfo()

@@ -17,6 +17,9 @@ import psycopg
 import pytest
 
 from picloud.errors import EmbeddedServerError
+from picloud.platform import open_platform
+from picloud.settings import Settings
+from picloud.storage import embedded
 from picloud.storage.embedded import Lease, acquire
 from picloud.storage.server import EmbeddedServer
 from picloud.testing.processes import postmaster_pid, scratch_home, wait_until
@@ -131,6 +134,19 @@ def test_killing_the_process_that_started_it_leaves_the_server_to_the_others(hom
         assert answer(lease.conninfo()) == ("picloud",)
         assert postmaster_pid(home) == pid
     assert postmaster_pid(home) is None, "the dead process's lease kept the server running"
+
+
+def test_an_open_platform_brings_back_a_server_that_was_killed_together_with_its_guard(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded, "WATCH_EVERY_S", 0.2)
+    with open_platform(Settings(home=home)) as platform:
+        (guard,) = guard_pids(home)
+        os.kill(guard, signal.SIGKILL)
+        server = kill_server(home)
+        wait_until(lambda: postmaster_pid(home) not in {None, server})
+        assert platform.apps.list() == []
+        wait_until(lambda: guard_pids(home) not in ([], [guard]))
 
 
 def test_the_server_stops_when_the_only_process_is_killed(home: Path) -> None:
