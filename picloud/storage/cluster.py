@@ -45,6 +45,8 @@ _SOCKET_PATH_MAX_BYTES = 103  # of 108 on Linux and 104 on BSD, with the final N
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-")
 _POLL_S = 0.02
 _RETRY_S = 0.2
+_ORPHANS_S = 2.0
+"""How long what a killed server has left may take to notice."""
 _STOP_S = {signal.SIGINT: 30.0, signal.SIGQUIT: 10.0, signal.SIGKILL: 5.0}  # fast, immediate, by force
 
 _log = logging.getLogger(__name__)
@@ -156,7 +158,8 @@ class Cluster:
         self._write_conf(self._choose_socket_folder())
         self._rotate_log()
         output = ""
-        deadline = time.monotonic() + START_TIMEOUT_S
+        began = time.monotonic()
+        deadline = began + START_TIMEOUT_S
         while True:
             log_size = self._log_size()
             if self._postmaster() is None:
@@ -171,7 +174,19 @@ class Cluster:
                     f"The embedded PostgreSQL server did not start; the reason is at the end of {LOG_NAME} in "
                     "PICLOUD_HOME/postgres."
                 ) from RuntimeError(output)
+            if time.monotonic() > began + _ORPHANS_S:
+                self._end_orphans()
             time.sleep(_RETRY_S)
+
+    def _end_orphans(self) -> None:
+        """Kill the children of a killed server. One that waits for another of them would never notice, and block us."""
+        if self._postmaster() is not None:
+            return
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error, OSError):
+                if process.name() == "postgres" and Path(process.cwd()).samefile(self.folder):
+                    _log.warning("Killing %d, left of a killed server", process.pid, extra={"action": "end_orphan"})
+                    process.kill()
 
     def _may_start_soon(self, log_size: int) -> bool:
         if self._postmaster() is not None:

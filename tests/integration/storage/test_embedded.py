@@ -136,6 +136,16 @@ def test_killing_the_process_that_started_it_leaves_the_server_to_the_others(hom
     assert postmaster_pid(home) is None, "the dead process's lease kept the server running"
 
 
+def test_a_child_of_a_killed_server_that_does_not_notice_holds_nobody_up(home: Path) -> None:
+    with acquire(home) as lease, psycopg.connect(lease.conninfo()) as connection:
+        hanging = psutil.Process(connection.info.backend_pid)
+        hanging.suspend()
+        kill_server(home)
+        with acquire(home) as other:
+            assert answer(other.conninfo()) == ("picloud",)
+        assert not hanging.is_running()
+
+
 def test_an_open_platform_brings_back_a_server_that_was_killed_together_with_its_guard(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -144,7 +154,7 @@ def test_an_open_platform_brings_back_a_server_that_was_killed_together_with_its
         (guard,) = guard_pids(home)
         os.kill(guard, signal.SIGKILL)
         server = kill_server(home)
-        wait_until(lambda: postmaster_pid(home) not in {None, server})
+        wait_until(lambda: postmaster_pid(home) not in {None, server} and EmbeddedServer(home).cluster.socket_folder())
         assert platform.apps.list() == []
         wait_until(lambda: guard_pids(home) not in ([], [guard]))
 
