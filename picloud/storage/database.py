@@ -109,6 +109,10 @@ class Database:
         lost = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError) and _means_lost(error, connection)
         return self._unavailable(error) if lost else None
 
+    def is_lost(self, error: BaseException | None) -> bool:
+        """Tell, and log, whether an error of a connection that is not this pool's says that the database is away."""
+        return isinstance(error, psycopg.Error) and self.unavailable(error, None) is not None
+
     @staticmethod
     def _unavailable(error: Exception) -> DatabaseUnavailable:
         _log.warning("The database does not answer: %s", error, extra={"action": "database_unavailable"})

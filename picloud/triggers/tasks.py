@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any, Final, LiteralString, TypeVar
 from uuid import UUID
 
 from procrastinate import App, BaseRetryStrategy, JobContext, PsycopgConnector, RetryDecision
@@ -41,11 +44,44 @@ STALLED_S = 20.0
 """Without a heartbeat for so long a worker counts as dead, and its jobs are taken over."""
 FAULT_PAUSE_S, FAULT_PAUSE_MAX_S = 0.5, 30.0
 """Pauses after a fault of the platform: twice as long each time."""
+AGAIN_S: Final = (0.5, 1.0)
+"""Pauses before what the database did not hear is said again."""
 
 POOL_SIZE = 4
 _SQL = load("jobs.sql")
 
 _log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+class _Connector(PsycopgConnector):
+    """Says again what the database did not hear, since procrastinate does not when it notes how a job ended.
+
+    Nobody takes a job over from a worker that lives: it would count as running for as long as its worker does. Not for
+    fetching jobs: that ends the worker's turn with the database, and what it had fetched is taken over.
+    """
+
+    def __init__(self, database: Database, **options: Any) -> None:
+        super().__init__(conninfo=database.conninfo, **options)
+        self._database = database
+
+    async def execute_query_async(self, query: LiteralString, **arguments: Any) -> None:
+        """Run a statement."""
+        await self._insist(partial(super().execute_query_async, query, **arguments))
+
+    async def execute_query_all_async(self, query: LiteralString, **arguments: Any) -> list[dict[str, Any]]:
+        """Run a statement; return its rows."""
+        return await self._insist(partial(super().execute_query_all_async, query, **arguments))
+
+    async def _insist(self, say: Callable[[], Awaitable[T]]) -> T:
+        for pause_s in AGAIN_S:
+            try:
+                return await say()
+            except ConnectorException as error:
+                if not self._database.is_lost(error.__cause__):
+                    raise
+            await asyncio.sleep(pause_s)
+        return await say()
 
 
 class _ComeAgain(BaseRetryStrategy):
@@ -108,10 +144,10 @@ class _Jobs(JobManager):
             )
 
 
-def _connector(conninfo: str, timeout_s: float) -> PsycopgConnector:
+def _connector(database: Database, timeout_s: float) -> PsycopgConnector:
     """Return what connects a worker to its jobs."""
-    return PsycopgConnector(
-        conninfo=conninfo,
+    return _Connector(
+        database,
         min_size=1,
         max_size=POOL_SIZE,
         timeout=timeout_s,
@@ -126,7 +162,7 @@ def build_app(database: Database, deliverer: Deliverer, settings: Settings) -> A
 
     Its tasks use `database`, which must be open while they run.
     """
-    connector = _connector(database.conninfo, settings.database_timeout_s)
+    connector = _connector(database, settings.database_timeout_s)
     app = App(connector=connector)
     app.job_manager = _Jobs(connector)
     deliveries = DeliveryRepository(database)

@@ -140,6 +140,26 @@ def test_a_worker_that_was_frozen_counts_nothing_twice_and_works_on(
     assert [attempts for *_, attempts, _ in world.letters()] == [1, 1, 1]
 
 
+def test_a_job_whose_end_the_database_did_not_hear_does_not_run_for_good(
+    lua: Lua, world: World, start: StartWorker
+) -> None:
+    world.rows("CREATE SEQUENCE heard")
+    world.rows(
+        "CREATE FUNCTION fall_silent() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "IF nextval('heard') <= 2 THEN PERFORM pg_terminate_backend(pg_backend_pid()); END IF; RETURN NULL; END $$"
+    )
+    world.rows(
+        "CREATE TRIGGER fall_silent AFTER DELETE OR UPDATE ON procrastinate_jobs FOR EACH ROW "
+        "WHEN (OLD.status = 'doing' AND OLD.task_name = 'picloud.deliver') EXECUTE FUNCTION fall_silent()"
+    )
+    world.publish(f"%%trigger k kv user:* retries=0\n{SEE}")
+    with start("log"):
+        lua("kv.set('user:1', 1) kv.set('user:1', 2)")
+        wait_until(lambda: is_done(world))
+    assert [(e["value"], e["attempt"]) for e in world.seen()][-1] == (2, 1)
+    assert (world.letters(), world.rows("SELECT last_value > 2 FROM heard")) == ([], [(True,)])
+
+
 def test_as_many_runs_as_it_has_threads_go_at_once(lua: Lua, world: World, start: StartWorker) -> None:
     world.publish(f"%%trigger q queue mails retries=0 timeout=120\nkv.incr('running') {WAIT}")
     with start("log"), shut(world, lua):
