@@ -18,6 +18,7 @@ from picloud.model.trigger import RetryPolicy, TriggerKind
 from picloud.storage.apps import app_of
 from picloud.storage.database import Database
 from picloud.storage.queries import load
+from picloud.storage.storable import storable
 
 _SQL = load("deliveries.sql")
 
@@ -139,11 +140,11 @@ def _count_failure(connection: psycopg.Connection, failure: Failure, job_id: int
     values = {
         **_names(failure.key),
         "token": lease,
-        "failure": Jsonb([_storable(entry | dict(failure.details))]),
+        "failure": Jsonb([storable(entry | dict(failure.details))]),
         "retry_at": failure.retry_at,
         "failed_at": failure.at,
         "code": failure.code,
-        "message": _storable(failure.message),
+        "message": storable(failure.message),
     }
     if connection.execute(_SQL["count_failure"], values).fetchone() != (True,):
         return False
@@ -159,17 +160,6 @@ def _end_cancelled(connection: psycopg.Connection, key: Key, job_id: int) -> boo
     _log.info("A later tick of %s has taken the place of a run", key.trigger,
               extra={"action": "run_cancelled", "trigger": key.trigger, "event": str(key.event_id)})  # fmt: skip
     return True
-
-
-def _storable(value: Any) -> Any:
-    """Return what scripts failed with as the database can keep it: it has no NUL in text."""
-    if isinstance(value, str):
-        return value.replace("\0", "\N{REPLACEMENT CHARACTER}")
-    if isinstance(value, Mapping):
-        return {key: _storable(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_storable(item) for item in value]
-    return value
 
 
 def _names(key: Key) -> dict[str, Any]:
