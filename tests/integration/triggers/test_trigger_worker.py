@@ -192,7 +192,7 @@ def test_what_goes_on_past_the_time_of_a_stop_is_interrupted_and_comes_again(
         f"%%trigger waits queue waits retries=0 timeout=600\n{WAIT}",
     )
     lua("queue.send('loops', 1) queue.send('waits', 1)")
-    with shut(world, lua), start("log", RUN_TIMEOUT_S="0.5", RUN_GRACE_S="0.1", RUN_CPU_S="600") as process:
+    with shut(world, lua), start("log", RUN_TIMEOUT_S="0.5", RUN_GRACE_S="3", RUN_CPU_S="600") as process:
         wait_until(lambda: lua("return kv.get('loops') and kv.get('started')"))
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
