@@ -45,9 +45,11 @@ def platform(database_url: str, tmp_path: Path) -> Iterator[Platform]:
 
 
 def publish_for_ever(home: Path, url: str, start: int, ready: Connection) -> None:
+    """Tell before the first publish, and after it."""
     with open_platform(settings_of(home, url)) as platform:
-        ready.send(os.getpid())
         for number in range(start, start + 10_000):
+            if number <= start + 1:
+                ready.send(number)
             platform.publisher.publish("app", version(number), author=f"process {os.getpid()}", create=True)
 
 
@@ -70,9 +72,12 @@ def test_a_publish_killed_at_any_moment_leaves_the_old_or_the_new_release(
         ours, theirs = PROCESSES.Pipe()
         process = PROCESSES.Process(target=publish_for_ever, args=(tmp_path, database_url, 1 + kill * 10_000, theirs))
         process.start()
-        pid = ours.recv()
+        assert process.pid is not None
+        ours.recv()
+        if kill % 4:  # the others are killed at their first, perhaps
+            ours.recv()
         time.sleep(chance.uniform(0.0, 0.08))
-        os.kill(pid, signal.SIGKILL)
+        os.kill(process.pid, signal.SIGKILL)
         process.join()
         live = platform.publisher.live("app")
         if live == Manifest():  # killed before its first publish was done
