@@ -177,7 +177,7 @@ def test_the_dashboard_changes_the_app(lab: Lab, page: Page, tmp_path: Path) -> 
     panel = page.locator(".picloud-dashboard")
     expect(panel.get_by_role("heading", name="counter")).to_be_visible()
 
-    source, save = panel.locator("textarea"), panel.get_by_role("button", name="Save", exact=True)
+    source, save = panel.get_by_role("textbox", name="Source"), panel.get_by_role("button", name="Save", exact=True)
     panel.get_by_role("button", name="greet").click()
     expect(source).to_have_value(re.compile("hello "))
     good = source.input_value()
