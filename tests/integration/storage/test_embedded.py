@@ -143,7 +143,7 @@ def test_a_child_of_a_killed_server_that_does_not_notice_holds_nobody_up(home: P
         kill_server(home)
         with acquire(home) as other:
             assert answer(other.conninfo()) == ("picloud",)
-        assert not hanging.is_running()
+        assert not hanging.is_running() or hanging.status() == psutil.STATUS_ZOMBIE
 
 
 def test_an_open_platform_brings_back_a_server_that_was_killed_together_with_its_guard(
