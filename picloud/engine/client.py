@@ -11,6 +11,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from picloud.engine.executor import Executor, Observe
 from picloud.engine.history import RunHistory, Watched
@@ -91,10 +92,13 @@ class LocalExecutor(ExecutorClient):
     ) -> Response:
         """Run the script."""
         watched = Watched(observe)
+        note = partial(
+            self._history.endpoint, identity.snapshot.app, identity.script, call.request, call.params, watched
+        )
         with self._turns.turn(call.app_id):
             left_s = None if call.deadline is None else max(0.0, call.deadline - time.monotonic())
             try:
-                ended: Response | Exception = self._executor.endpoint(
+                response = self._executor.endpoint(
                     identity.snapshot.app,
                     identity.script,
                     identity.snapshot,
@@ -104,12 +108,11 @@ class LocalExecutor(ExecutorClient):
                     observe=watched.observe,
                     lines=watched.lines,
                 )
-            except Exception as error:
-                ended = error
-        self._history.endpoint(identity.snapshot.app, identity.script, call.request, call.params, watched, ended)
-        if isinstance(ended, Exception):
-            raise ended
-        return ended
+            except Exception as error:  # in no variable that outlives this: with its frames it holds the request
+                note(error)
+                raise
+        note(response)
+        return response
 
     def interrupt(self) -> None:
         """End all that this process runs now with `RunInterrupted`, from any thread, tests of a publish included."""

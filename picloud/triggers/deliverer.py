@@ -10,6 +10,7 @@ import logging
 import random
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from picloud.engine.dispatcher import Snapshots
@@ -79,7 +80,7 @@ class Deliverer:
         except RunInterrupted:
             raise
         except ScriptError as failure:
-            error = failure
+            error = failure.with_traceback(None)  # whose frames hold the events, and this one the error
         failed = [
             (place, delivery)
             for place, delivery in enumerate(taken)
@@ -107,7 +108,7 @@ class Deliverer:
         emit = to_logging(
             {"action": "script_log", "app": first.app.name, "script": first.script, "event": str(first.event.id)}
         )
-        ended: Exception | None = None
+        note = partial(self._history.trigger, snapshot.app, script, first.key.trigger, messages, watched)
         try:
             self._executor.trigger(
                 snapshot.app,
@@ -121,12 +122,9 @@ class Deliverer:
                 interruption=interruption,
             )
         except Exception as error:
-            ended = error
+            note(error, redrives=first.redrives)
             raise
-        finally:
-            self._history.trigger(
-                snapshot.app, script, first.key.trigger, messages, watched, ended, redrives=first.redrives
-            )
+        note(None, redrives=first.redrives)
 
 
 def _failure(delivery: Delivery, error: ScriptError | None, details: dict[str, Any], pause_s: float | None) -> Failure:
