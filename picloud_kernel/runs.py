@@ -196,9 +196,10 @@ def _events(messages: Sequence[Message]) -> list[str]:
 
 
 def _secrets(given: RunInput | None) -> str | None:
-    headers = given.request.headers if given and given.request else {}
-    hidden = [name for name, value in headers.items() if value == NOT_KEPT]
-    return f"not kept of its headers, which may be secrets: {', '.join(hidden)}" if hidden else None
+    request = given.request if given else None
+    pairs = (*request.query, *request.headers.items()) if request else ()
+    hidden = [name for name, value in pairs if value == NOT_KEPT]
+    return f"not kept of its query and headers, which may be secrets: {', '.join(hidden)}" if hidden else None
 
 
 def _place(run: RunRecord) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
@@ -16,9 +17,12 @@ INPUT_MAX_BYTES: Final = 64 * 1024
 """Larger inputs are not kept: bodies and messages are what takes room."""
 NOT_KEPT: Final = "(not kept)"
 """Stands for what may be a secret."""
-_SECRET_HEADERS: Final = frozenset(
-    {"authorization", "proxy-authorization", "cookie", "x-api-key", "x-auth-token", "x-csrf-token", "x-xsrftoken"}
+_SECRET_NAME: Final = re.compile(
+    "authorization|authentication|cookie|token|secret|passw|credential|session|assertion|jwt|(api|access|private)key"
+    "|^(x?auth|sid|sig|pwd)$"
 )
+"""In the name of a header or a query field, written small and without what is no letter."""
+_NO_LETTERS: Final = re.compile("[^a-z]+")
 _SUBJECT_MAX: Final = 200
 
 
@@ -28,7 +32,7 @@ class RunInput(BaseModel):
     model_config = ConfigDict(frozen=True, ser_json_bytes="base64", val_json_bytes="base64")
 
     request: Request | None = None
-    """Without the values of headers that may be secrets."""
+    """Without the values of headers and query fields that may be secrets."""
     params: Mapping[str, str] = {}
     messages: tuple[Message, ...] = ()
 
@@ -57,10 +61,14 @@ class RunInput(BaseModel):
 
 def request_input(request: Request, params: Mapping[str, str]) -> RunInput:
     """Return what an endpoint was given."""
-    headers = {
-        name: NOT_KEPT if name in _SECRET_HEADERS else value for name, value in request.headers.items()
-    }  # fmt: skip
-    return RunInput.model_construct(request=replace(request, headers=headers), params=params)
+    query = tuple(_shown(*pair) for pair in request.query)
+    headers = dict(_shown(*pair) for pair in request.headers.items())
+    return RunInput.model_construct(request=replace(request, query=query, headers=headers), params=params)
+
+
+def _shown(name: str, value: str) -> tuple[str, str]:
+    """Return a header or a query field as it is kept: its name tells whether the value may be a secret."""
+    return name, NOT_KEPT if _SECRET_NAME.search(_NO_LETTERS.sub("", name.lower())) else value
 
 
 def messages_input(messages: Sequence[Message]) -> RunInput:

@@ -267,7 +267,7 @@ def test_the_same_request_goes_to_the_draft(notebook: Notebook) -> None:
         "secret": "(not kept)", "principal": "token:ci",
     }  # fmt: skip
     assert "hush" not in shown
-    assert "not kept of its headers, which may be secrets: authorization" in shown
+    assert "not kept of its query and headers, which may be secrets: authorization" in shown
     assert "failed after" in shown
     assert "script_runtime_error in page, line 1" in shown
     assert "-error('not yet')" in shown
