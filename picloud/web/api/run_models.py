@@ -28,7 +28,7 @@ class RunQuery(Model):
     request_id: Name | None = Field(default=None, description="Only the one of this request: `X-Request-Id`.")
     event: UUID | None = Field(default=None, description="Only those on this event.")
     redrives: UUID | None = Field(default=None, description="Only those of this dead letter, delivered again.")
-    before: int | None = Field(default=None, description="`next` of the page before.")
+    before: int | None = Field(default=None, ge=1, lt=2**63, description="`next` of the page before.")
     limit: int = Field(default=50, ge=1, le=500)
 
 
@@ -103,8 +103,8 @@ class RequestView(Model):
     method: str
     path: str
     params: dict[str, str]
-    query: list[tuple[str, str]]
-    headers: dict[str, str] = Field(description="Without the values of those that may be secrets.")
+    query: list[tuple[str, str]] = Field(description="Without the values of those that may be secrets.")
+    headers: dict[str, str] = Field(description="Likewise.")
     body: BytesView | None
 
 
