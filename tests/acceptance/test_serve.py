@@ -108,7 +108,9 @@ def test_the_server_s_environment_never_looks_like_a_header(served: Served) -> N
     assert "proxy.internal" not in json.dumps(headers)
 
 
-def test_sigterm_lets_requests_in_flight_finish(served: Served) -> None:
+def test_sigterm_lets_requests_in_flight_finish_and_notes_their_runs(
+    served: Served, environment: dict[str, str]
+) -> None:
     with closing(socket.create_connection(served.address, timeout=DEADLINE_S)) as connection:
         connection.sendall(
             b"POST /run/blog/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n"
@@ -121,6 +123,8 @@ def test_sigterm_lets_requests_in_flight_finish(served: Served) -> None:
     assert answer.startswith(b"HTTP/1.1 200 ")
     assert b'"size":5' in answer
     assert served.process.wait(DEADLINE_S) == 0
+    runs = picloud(environment, "run", "list", "--app", "blog", "--json").stdout
+    assert [(run["subject"], run["status"]) for run in json.loads(runs)] == [("POST /echo", "succeeded")]
 
 
 def test_a_killed_worker_is_replaced(served: Served) -> None:

@@ -182,6 +182,7 @@ def test_a_worker_that_is_to_stop_finishes_what_runs(lua: Lua, world: World, sta
         assert process.wait(30) == 0
     assert [e["message"] for e in world.seen()] == [1]
     assert (is_done(world), world.letters()) == (True, [])
+    assert world.rows("SELECT status FROM runs") == [("succeeded",)], "noted although it is the last thing it did"
 
 
 def test_what_goes_on_past_the_time_of_a_stop_is_interrupted_and_comes_again(
