@@ -107,9 +107,11 @@ class History:
                 f"runs before it, which '%runs \"{run.trigger or run.script}\"' lists."
             )
         if run.input is None:
+            large = f"it had {run.input_bytes} bytes, and at most {INPUT_MAX_BYTES} are kept"
+            why = large if run.input_bytes > INPUT_MAX_BYTES else "the app had more runs at once than are kept whole"
             raise NotFound(
-                f"The input of run {short_id(run)} was not kept: it had {run.input_bytes} bytes, and at most "
-                f"{INPUT_MAX_BYTES} are kept. Send it again, with '%call' or from a scratch cell."
+                f"The input of run {short_id(run)} was not kept: {why}. Send it again, with '%call' or from a scratch "
+                "cell."
             )
         return RunInput.model_validate_json(run.input)
 

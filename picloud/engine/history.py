@@ -1,9 +1,10 @@
 """Notes each run in the history, beside the run: it costs a run next to nothing, and never fails one.
 
 Runs are gathered in memory and written by a thread, once a second. Of runs that are alike (one script, one way to end)
-the first few of each second have a row each; the others are counted by one more row. So a flood takes little room, in
-memory and in the database, every run is counted, and no success pushes out an error. While the database is away, the
-notes wait. A process that is killed loses those of its last second.
+the first few of each second have a row each, as long as the app has room; the others are counted by one more row. So a
+flood takes little room, in memory and in the database, every run is counted, and no success pushes out an error, nor
+one app the runs of another. While the database is away, the notes wait. A process that is killed loses those of its
+last second.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ from typing import Any, Final
 from uuid import UUID, uuid4
 
 from picloud.engine.executor import Observe
-from picloud.engine.log import KeptLines
+from picloud.engine.log import KeptLines, one_line
 from picloud.engine.run_input import INPUT_MAX_BYTES, RunInput, messages_input, request_input
 from picloud.errors import CallerError, DatabaseUnavailable, PicloudError, PlatformError, RunInterrupted, ScriptError
 from picloud.model.app import App, AppId
@@ -31,11 +31,15 @@ from picloud.storage.runs import RunRepository
 
 ALIKE_MAX: Final = 20
 """Rows a second for runs of one script that ended in one way; one more counts the others."""
+ROOM_BYTES: Final = 4 * 2**20
+"""What the notes of an app may hold between two flushes; half of it is for runs that did not end well."""
 FLUSH_S: Final = 1.0
 CLOSE_S: Final = 5.0
 """How long the end of a process waits for its last notes to be written."""
 TRACEBACK_MAX: Final = 20
 """Lines kept with each run that failed."""
+_NOTE_BYTES: Final = 4 * 1024
+"""What a note takes beside input and log, about."""
 
 _log = logging.getLogger(__name__)
 
@@ -82,18 +86,65 @@ class _Kept:
     record: RunRecord
     """Without its input."""
     input: RunInput | None
-    """None: it is too large to keep."""
+    """None: it is not kept."""
+    size_bytes: int
+    """What it takes of its app's room."""
+
+    def bare(self) -> _Kept:
+        """Return it without what takes room: its input and its log."""
+        record = replace(self.record, details={**self.record.details, "log": []})
+        return _Kept(record, None, _NOTE_BYTES)
 
 
 @dataclass(slots=True)
 class _Alike:
-    """Runs of one script that ended in one way, since the last flush."""
+    """Runs of one script that ended in one way, since the last flush; one is kept at least."""
 
-    kept: list[_Kept] = field(default_factory=list)
+    kept: list[_Kept]
     more: int = 0
     more_ms: float = 0.0
     last_at: float = 0.0
     """When the last one of `more` began."""
+
+    def count(self, runs: int, took_ms: float, began_at: float) -> None:
+        """Count runs that are not kept."""
+        self.more += runs
+        self.more_ms += took_ms
+        self.last_at = max(self.last_at, began_at)
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """Runs of one app since the last flush."""
+
+    groups: dict[Key, _Alike] = field(default_factory=dict)
+    room_bytes: int = ROOM_BYTES
+
+    def has_room(self, key: Key, *, failed: bool) -> bool:
+        """Tell whether one more run is kept whole."""
+        alike = self.groups.get(key)
+        return (alike is None or len(alike.kept) < ALIKE_MAX) and self.room_bytes > (0 if failed else ROOM_BYTES // 2)
+
+    def keep(self, key: Key, kept: _Kept) -> None:
+        """Keep a run, whole if there is room; the first of its kind is kept in any case."""
+        alike = self.groups.get(key)
+        if not self.has_room(key, failed=kept.record.code is not None):
+            if alike is not None:
+                alike.count(1, kept.record.duration_ms, kept.record.started_at.timestamp())
+                return
+            kept = kept.bare()
+        self.room_bytes -= kept.size_bytes
+        if alike is None:
+            self.groups[key] = _Alike([kept])
+        else:
+            alike.kept.append(kept)
+
+    def add(self, newer: _Waiting) -> None:
+        """Add what came later, by the same rules."""
+        for key, alike in newer.groups.items():
+            for kept in alike.kept:
+                self.keep(key, kept)
+            self.groups[key].count(alike.more, alike.more_ms, alike.last_at)
 
 
 class RunHistory:
@@ -101,7 +152,7 @@ class RunHistory:
 
     def __init__(self, runs: RunRepository) -> None:
         self._runs = runs
-        self._waiting: dict[Key, _Alike] = {}
+        self._waiting: dict[AppId, _Waiting] = {}
         self._lock = threading.Lock()
         self._writing = threading.Lock()
         self._writer: threading.Thread | None = None
@@ -114,8 +165,10 @@ class RunHistory:
         """Note the run of an endpoint."""
         error, status = (ended, None) if isinstance(ended, Exception) else (None, ended.status)
         self._note(
-            (app.id, script.key, status, _code(error)),
+            app.id,
+            (script.key, status, _code(error)),
             watched,
+            error,
             lambda: _kept(app, script, request_input(request, params), watched, error, http_status=status),
         )
 
@@ -125,8 +178,10 @@ class RunHistory:
     ) -> None:  # fmt: skip
         """Note the run of a trigger; `redrives` is the dead letter that was delivered again."""
         self._note(
-            (app.id, script.key, trigger, _code(error)),
+            app.id,
+            (script.key, trigger, _code(error)),
             watched,
+            error,
             lambda: _kept(
                 app, script, messages_input(messages), watched, error, trigger=trigger, redrives=redrives
             ),
@@ -137,37 +192,45 @@ class RunHistory:
         with self._writing:
             with self._lock:
                 waiting, self._waiting = self._waiting, {}
-            by_app: dict[AppId, dict[Key, _Alike]] = defaultdict(dict)
-            for key, alike in waiting.items():
-                by_app[alike.kept[0].record.app_id][key] = alike
-            while by_app:
-                _app_id, groups = by_app.popitem()
+            while waiting:
+                app_id = next(iter(waiting))
                 try:
-                    self._write(list(groups.values()))
+                    self._write(waiting[app_id])
                 except DatabaseUnavailable:
-                    self._wait_on(groups, *by_app.values())
+                    self._wait_on(waiting)
                     raise
+                del waiting[app_id]
 
     def close(self) -> None:
         """Write what waits, if that can be done soon."""
         self._stop.set()
-        if self._writer is not None:
-            self._writer.join(CLOSE_S)
+        if self._writer is None:
+            return
+        self._writer.join(CLOSE_S)
+        if self._writer.is_alive() or self._waiting:
+            _log.error(
+                "The last notes of runs are lost: the database did not take them in time",
+                extra={"action": "history_failed"},
+            )
 
-    def _note(self, key: Key, watched: Watched, keep: Callable[[], _Kept]) -> None:
-        with self._lock:
-            alike = self._waiting.get(key)
-            if alike is None:
-                alike = self._waiting[key] = _Alike()
-            if len(alike.kept) < ALIKE_MAX:
-                alike.kept.append(keep())
-            else:
-                alike.more += 1
-                alike.more_ms += watched.wall_ms
-                alike.last_at = time.time() - watched.wall_ms / 1000
-            if self._writer is None:
-                self._writer = threading.Thread(target=self._run, name="picloud history", daemon=True)
-                self._writer.start()
+    def _note(
+        self, app_id: AppId, key: Key, watched: Watched, error: Exception | None, keep: Callable[[], _Kept]
+    ) -> None:
+        try:
+            with self._lock:
+                waiting = self._waiting.get(app_id)
+                if waiting is None:
+                    waiting = self._waiting[app_id] = _Waiting()
+                alike = waiting.groups.get(key)
+                if alike is None or waiting.has_room(key, failed=error is not None):
+                    waiting.keep(key, keep())
+                else:
+                    alike.count(1, watched.wall_ms, time.time() - watched.wall_ms / 1000)
+                if self._writer is None:
+                    self._writer = threading.Thread(target=self._run, name="picloud history", daemon=True)
+                    self._writer.start()
+        except Exception:  # a bug: the run goes on without its note, and the log says so
+            _log.exception("A run could not be noted", extra={"action": "history_failed"})
 
     def _run(self) -> None:
         while not self._stop.wait(FLUSH_S):
@@ -180,36 +243,27 @@ class RunHistory:
         except DatabaseUnavailable:  # which has said so in the log
             return
 
-    def _write(self, groups: Sequence[_Alike]) -> None:
-        records = [record for alike in groups for record in _records(alike)]
+    def _write(self, waiting: _Waiting) -> None:
         try:
+            records = [record for alike in waiting.groups.values() for record in _records(alike)]
             self._runs.add(sorted(records, key=lambda record: record.started_at))
         except DatabaseUnavailable:
             raise
         except Exception:  # a bug: runs go on without their notes, and the log says so
-            _log.exception(
-                "%d notes of runs could not be written and are lost", len(records), extra={"action": "history_failed"}
-            )
+            _log.exception("Notes of runs could not be written and are lost", extra={"action": "history_failed"})
 
-    def _wait_on(self, *kept: Mapping[Key, _Alike]) -> None:
+    def _wait_on(self, older: Mapping[AppId, _Waiting]) -> None:
         """Put back what could not be written, in front of what has come since."""
         with self._lock:
-            for groups in kept:
-                for key, alike in groups.items():
-                    newer = self._waiting.get(key)
-                    self._waiting[key] = alike if newer is None else _merged(alike, newer)
-
-
-def _merged(older: _Alike, newer: _Alike) -> _Alike:
-    kept = [*older.kept, *newer.kept]
-    cut = [found.record for found in kept[ALIKE_MAX:]]
-    last_at = max([older.last_at, newer.last_at, *(record.started_at.timestamp() for record in cut)])
-    more_ms = older.more_ms + newer.more_ms + sum(record.duration_ms for record in cut)
-    return _Alike(kept[:ALIKE_MAX], older.more + newer.more + len(cut), more_ms, last_at)
+            for app_id, waiting in older.items():
+                newer = self._waiting.get(app_id)
+                if newer is not None:
+                    waiting.add(newer)
+                self._waiting[app_id] = waiting
 
 
 def _records(alike: _Alike) -> list[RunRecord]:
-    records = [replace(kept.record, input=kept.input.encode() if kept.input else None) for kept in alike.kept]
+    records = [replace(kept.record, input=_encoded(kept.input)) for kept in alike.kept]
     if alike.more:
         records.append(
             replace(
@@ -227,6 +281,18 @@ def _records(alike: _Alike) -> list[RunRecord]:
             )
         )
     return records
+
+
+def _encoded(given: RunInput | None) -> bytes | None:
+    if given is None:
+        return None
+    try:
+        return given.encode()
+    except ValueError:  # a text that is none
+        _log.warning(
+            "The input of a run cannot be kept: %s", one_line(given.subject), extra={"action": "history_input"}
+        )
+        return None
 
 
 def _kept(
@@ -260,7 +326,8 @@ def _kept(
         input=None,
         input_bytes=size,
     )
-    return _Kept(record, given if size <= INPUT_MAX_BYTES else None)
+    is_kept = size <= INPUT_MAX_BYTES
+    return _Kept(record, given if is_kept else None, _NOTE_BYTES + watched.lines.size_bytes + is_kept * size)
 
 
 def _status(error: Exception | None) -> RunStatus:

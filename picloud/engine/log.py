@@ -66,19 +66,26 @@ class KeptLines:
     def __init__(self) -> None:
         self.lines: list[dict[str, str]] = []
         """With `level`, `message` and, when there are any, `fields` as JSON."""
-        self._left = KEPT_BYTES_MAX
+        self.size_bytes = 0
+        """What they hold, about."""
 
     def before(self, emit: Emit) -> Emit:
         """Return what keeps a line and hands it on."""
 
         def keep(level: bytes, message: str, fields: str) -> None:
-            self._left -= len(message) + len(fields)
-            if self._left >= 0 and len(self.lines) < KEPT_LINES_MAX:
-                line = {"level": level.decode(), "message": message.replace("\0", "\N{REPLACEMENT CHARACTER}")}
-                self.lines.append(line | {"fields": fields} if fields else line)
+            left = KEPT_BYTES_MAX - self.size_bytes
+            if left > 0 and len(self.lines) < KEPT_LINES_MAX:
+                self.lines.append(_line(level, message, fields, left))
+            self.size_bytes += len(message) + len(fields)
             emit(level, message, fields)
 
         return keep
+
+
+def _line(level: bytes, message: str, fields: str, left: int) -> dict[str, str]:
+    """Return a line as it is kept, cut where it is longer than what is left; fields are kept whole or not at all."""
+    line = {"level": level.decode(), "message": message if len(message) <= left else message[:left] + "…"}
+    return line | {"fields": fields} if fields and len(message) + len(fields) <= left else line
 
 
 def one_line(text: str) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 from uuid import UUID
 
+import psycopg
+from psycopg.errors import ProgramLimitExceeded
 from psycopg.types.json import Jsonb
 
 from picloud.errors import InvalidInput, NotFound
@@ -17,11 +20,12 @@ from picloud.storage.database import Database
 from picloud.storage.queries import load
 from picloud.storage.storable import storable
 
-LIST_MAX: Final = 500
-
 _FIELDS: Final = tuple(RunRecord.__dataclass_fields__)
 """The columns of the statements, in their order."""
 _SQL = load("runs.sql")
+_REFUSED: Final = (psycopg.DataError, psycopg.IntegrityError, ProgramLimitExceeded)
+"""Errors that are about what a row holds, and come again."""
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +63,25 @@ class RunRepository:
         self._database = database
 
     def add(self, records: Sequence[RunRecord]) -> None:
-        """Add runs of one app, or nothing when it is gone."""
-        with self._database.connection() as connection, connection.cursor() as cursor:
-            cursor.executemany(_SQL["add"], [_row(record) for record in records])
+        """Add runs of one app that are not there yet, or nothing when the app is gone.
+
+        Raises `DatabaseUnavailable` also when nothing can be written now, and then some may have been added. A run that
+        the database refuses is left out, which the log says.
+        """
+        try:
+            with self._database.connection() as connection, connection.cursor() as cursor:
+                cursor.executemany(_SQL["add"], [_row(record) for record in records])
+        except _REFUSED:
+            if len(records) == 1:
+                _log.exception(
+                    "The note of run %s is refused and lost", records[0].id, extra={"action": "history_failed"}
+                )
+                return
+            half = len(records) // 2
+            self.add(records[:half])
+            self.add(records[half:])
+        except psycopg.OperationalError as error:  # a full disk, for one
+            raise self._database.unavailable(error, None) or error from error
 
     def list(self, app_id: AppId, wanted: RunFilter = ANY, *, limit: int = 50, before: int | None = None) -> RunPage:
         """Return an app's runs, `limit` at most, from where a page before ended."""
@@ -99,9 +119,13 @@ class RunRepository:
             connection.execute(_SQL["keep_days"], {"app_id": app_id, "days": days})
 
     def delete_surplus(self, kept: int) -> int:
-        """Delete all but the newest of each app and status, return how many."""
-        with self._database.connection() as connection:
-            return connection.execute(_SQL["delete_surplus"], {"kept": kept}).rowcount
+        """Delete all but the newest of each app and status, return how many.
+
+        In one statement each: the server would count the newest anew for each row it looks at, or read the whole table.
+        """
+        with self._database.lend() as connection, connection.cursor() as cursor:
+            surplus = cursor.execute(_SQL["surplus"], {"kept": kept}).fetchall()
+            return sum(cursor.execute(_SQL["delete_up_to"], found).rowcount for found in surplus)
 
     def delete_old(self, days: int, failed_days: int) -> int:
         """Delete what is older than so many days, those of an app before those given; return how many."""

@@ -1,5 +1,5 @@
 -- name: add
--- Nothing for an app that is gone meanwhile.
+-- Nothing for an app that is gone meanwhile, nor for a run that is there: a connection may be lost after it has written.
 INSERT INTO runs (app_id, id, kind, script, version, revision, trigger, subject, principal, request_id, events, redrives, status,
     code, message, http_status, started_at, duration_ms, alike, details, input, input_bytes)
 SELECT a.id, %(id)s, %(kind)s, %(script)s, %(version)s, %(revision)s, %(trigger)s, %(subject)s, %(principal)s, %(request_id)s,
@@ -8,6 +8,7 @@ SELECT a.id, %(id)s, %(kind)s, %(script)s, %(version)s, %(revision)s, %(trigger)
 FROM apps AS a
 WHERE a.id = %(app_id)s
 FOR KEY SHARE
+ON CONFLICT DO NOTHING
 
 -- name: list
 SELECT r.number, r.id, r.app_id, r.kind, r.script, r.version, r.revision, r.trigger, r.subject, r.principal, r.request_id, r.events,
@@ -48,22 +49,23 @@ UPDATE apps
 SET runs_kept_days = %(days)s
 WHERE id = %(app_id)s
 
--- name: delete_surplus
--- The newest of each app and status stay: what ends well never pushes out what failed.
-DELETE FROM runs AS r
-USING (
-    SELECT a.id AS app_id, s.status, (
-        SELECT n.number
-        FROM runs AS n
-        WHERE n.app_id = a.id AND n.status = s.status
-        ORDER BY n.number DESC
-        OFFSET %(kept)s
-        LIMIT 1
-    ) AS number
-    FROM apps AS a
-    CROSS JOIN (VALUES ('succeeded'), ('failed'), ('refused'), ('fault')) AS s (status)
-) AS surplus
-WHERE r.app_id = surplus.app_id AND r.status = surplus.status AND r.number <= surplus.number
+-- name: surplus
+-- Of each app and status the newest run that is too many, so that what ends well never pushes out what failed.
+SELECT a.id, s.status, n.number
+FROM apps AS a
+CROSS JOIN (VALUES ('succeeded'), ('failed'), ('refused'), ('fault')) AS s (status)
+CROSS JOIN LATERAL (
+    SELECT r.number
+    FROM runs AS r
+    WHERE r.app_id = a.id AND r.status = s.status
+    ORDER BY r.number DESC
+    OFFSET %(kept)s
+    LIMIT 1
+) AS n
+
+-- name: delete_up_to
+DELETE FROM runs
+WHERE app_id = %s AND status = %s AND number <= %s
 
 -- name: delete_old
 DELETE FROM runs AS r

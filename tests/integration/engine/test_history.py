@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 from pydantic import SecretStr
 
-from picloud.engine.history import ALIKE_MAX
+from picloud.engine import history
+from picloud.engine.history import ALIKE_MAX, ROOM_BYTES
+from picloud.engine.log import KEPT_BYTES_MAX
 from picloud.engine.run_input import INPUT_MAX_BYTES, NOT_KEPT, RunInput
 from picloud.errors import DatabaseUnavailable, InvalidInput, NotFound, ScriptError
 from picloud.model.http import Request
@@ -20,9 +25,10 @@ from picloud.model.run import RunRecord, RunStatus
 from picloud.model.script import Script, ScriptKind
 from picloud.platform import Platform, open_platform
 from picloud.settings import Settings
-from picloud.storage.database import connect
+from picloud.storage.database import Database, connect
 from picloud.storage.embedded import Lease
-from picloud.storage.runs import ANY, RunFilter
+from picloud.storage.runs import ANY, RunFilter, RunRepository
+from picloud.testing.processes import wait_until
 from tests.integration.sdk.conftest import Lua, lua, open_app, platform
 
 __all__ = ["lua", "open_app", "platform"]
@@ -109,15 +115,21 @@ def test_what_the_caller_sent_wrong_is_not_the_scripts_failure(world: World) -> 
 
 def test_secrets_of_the_caller_are_not_kept(world: World) -> None:
     world.publish("return 1")
-    headers = {"authorization": "Basic hush", "cookie": "session=hush", "x-api-key": "hush", "accept": "a/b"}
-    world.call(Request("GET", "/p/1", "r", (), headers))
+    secret = (
+        "authorization", "proxy-authorization", "cookie", "x-api-key", "x-gitlab-token", "x-csrftoken", "x-auth",
+        "x-goog-iap-jwt-assertion", "x-webhook-secret", "x-session-id", "php-auth-password",
+    )  # fmt: skip
+    headers = dict.fromkeys(secret, "hush") | {"accept": "a/b", "x-author": "ada", "x-hub-signature-256": "seen"}
+    query = (("access_token", "hush"), ("API-Key", "hush"), ("sid", "hush"), ("side", "seen"), ("key", "seen"))
+    world.call(Request("GET", "/p/1", "r", query, headers))
     [run] = world.runs()
     kept = world.get(run).input
     assert kept
     assert b"hush" not in kept
     found = RunInput.model_validate_json(kept).request
     assert found
-    assert found.headers == dict.fromkeys(headers, NOT_KEPT) | {"accept": "a/b"}
+    assert found.headers == headers | dict.fromkeys(secret, NOT_KEPT)
+    assert found.query == tuple((name, NOT_KEPT if value == "hush" else value) for name, value in query)
 
 
 def test_a_large_input_is_told_and_not_kept(world: World) -> None:
@@ -146,26 +158,136 @@ def test_of_many_that_are_alike_the_others_are_counted(world: World) -> None:
 
 
 def test_runs_go_on_while_the_database_is_away_and_their_notes_wait(
-    world: World, embedded_server: Lease, database_url: str
+    embedded_server: Lease, database_url: str, tmp_path: Path
 ) -> None:
-    world.publish("return 1")
-    world.runs()
-    match = world.platform.dispatcher.match("shop", "GET", "/p/1")
+    settings = Settings(home=tmp_path, database_url=SecretStr(database_url), database_timeout_s=0.2)
     name = str(conninfo_to_dict(database_url)["dbname"])
-    with connect(embedded_server.conninfo("postgres")) as connection:
+    with open_platform(settings) as platform, connect(embedded_server.conninfo("postgres")) as connection:
+        world = World(platform)
+        world.publish("return 1")
+        match = platform.dispatcher.match("shop", "GET", "/p/1")
         connection.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
         connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,))
         for turn in range(2):
             for number in range(ALIKE_MAX):
                 request = Request("GET", "/p/1", f"{turn}-{number}")
-                assert world.platform.dispatcher.run(match, request).status == 200
+                assert platform.dispatcher.run(match, request).status == 200
             with pytest.raises(DatabaseUnavailable):
-                world.platform.history.flush()
+                platform.history.flush()
         connection.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
-    runs = world.runs()
+        wait_until(lambda: flushed(platform))
+        runs = world.runs()
     assert sum(run.alike for run in runs) == 2 * ALIKE_MAX
     assert [run.alike for run in runs if run.alike > 1] == [ALIKE_MAX], "what waits stays small"
     assert {run.request_id for run in runs} == {None, *(f"0-{number}" for number in range(ALIKE_MAX))}
+
+
+def flushed(platform: Platform) -> bool:
+    try:
+        platform.history.flush()
+    except DatabaseUnavailable:
+        return False
+    return True
+
+
+def test_notes_wait_while_the_database_takes_nothing(world: World) -> None:
+    """A full disk is no reason to lose them; and once the database has written them, they are there once."""
+    world.publish("return 1")
+    world.runs()
+    with world.platform.database.connection() as connection:
+        connection.execute(
+            "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN RAISE EXCEPTION USING ERRCODE = 'disk_full'; END $$"
+        )
+        connection.execute("CREATE TRIGGER full_disk BEFORE INSERT ON runs EXECUTE FUNCTION full_disk()")
+    world.call()
+    with pytest.raises(DatabaseUnavailable):
+        world.platform.history.flush()
+    with world.platform.database.connection() as connection:
+        connection.execute("DROP TRIGGER full_disk ON runs")
+    [run] = world.runs()
+    world.platform.run_records.add([run])
+    assert len(world.runs()) == 1
+
+
+def test_a_note_the_database_refuses_is_lost_alone(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    world.publish("return 1")
+    world.call()
+    [run] = world.runs()
+    added = [replace(run, id=uuid4(), request_id=str(number), alike=number % 7) for number in range(15)]
+    world.platform.run_records.add(added)
+    refused = [record for record in added if not record.alike]
+    assert {found.id for found in world.runs()} == {run.id, *(record.id for record in added if record.alike)}
+    assert len(refused) == 3
+    for record in refused:
+        assert f"{record.id} is refused" in caplog.text
+
+
+def test_a_run_that_cannot_be_noted_disturbs_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither itself, nor other notes, nor later ones."""
+    world.publish("return 1")
+    world.call()
+    with pytest.raises(UnicodeEncodeError):
+        world.call(Request("GET", "/p/\ud800", "half a pair"))
+    world.call(Request("GET", "/p/2", "later"))
+    assert [run.request_id for run in world.runs()] == ["later", "half a pair", "request-1"]
+    monkeypatch.setattr(history, "request_input", None)
+    world.call(Request("GET", "/p/3", "not noted"))
+    monkeypatch.undo()
+    world.call(Request("GET", "/p/4", "last"))
+    assert [run.request_id for run in world.runs()] == ["last", "later", "half a pair", "request-1"]
+
+
+def test_what_waits_of_an_app_stays_small_and_errors_have_a_part_of_their_own(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when a caller can choose how a run ends, and with what input."""
+    monkeypatch.setattr(history, "FLUSH_S", 600.0)  # from here on nobody flushes until all have run
+    world.publish("if request.params.id == '1' then error('no') end return 1, tonumber(request.params.id)")
+    world.publish("return 1", "other")
+    large = bytes(INPUT_MAX_BYTES - 500)
+    statuses = ROOM_BYTES // INPUT_MAX_BYTES + 20
+    for turn in range(2):
+        for status in range(200, 200 + statuses):
+            world.call(Request("POST", f"/p/{status}", f"{status}-{turn}", (), {}, large))
+    world.fail(Request("POST", "/p/1", "bad", (), {}, large))
+    world.call(Request("POST", "/p/1", "its own room", (), {}, large), app="other")
+    runs = [world.get(run) for run in world.runs()]
+    assert sum(run.alike for run in runs) == 2 * statuses + 1
+    assert {run.http_status for run in runs} == {None, *range(200, 200 + statuses)}, "one of each is kept"
+    assert 0 < sum(len(run.input or b"") * 3 // 4 for run in runs) < ROOM_BYTES / 2 + 3 * INPUT_MAX_BYTES
+    [bad] = [run for run in runs if run.request_id == "bad"]
+    [other] = world.runs(app="other")
+    assert bad.input
+    assert world.get(other, "other").input
+
+
+def test_a_run_that_failed_is_not_held_by_its_error(world: World) -> None:
+    """Else the requests of a flood of errors would fill the memory until Python looks for cycles."""
+
+    class Headers(dict[str, str]):
+        """What a weak reference can be had of."""
+
+    world.publish("error('no')")
+    gc.collect()
+    gc.disable()
+    try:
+        headers = Headers()
+        seen = weakref.ref(headers)
+        world.fail(Request("GET", "/p/1", "r", (), headers))
+        del headers
+        assert seen() is None
+    finally:
+        gc.enable()
+
+
+def test_a_long_line_is_cut_and_does_not_silence_what_was_logged_before(world: World) -> None:
+    world.publish(f"log.info('first') log.warn(('x'):rep({KEPT_BYTES_MAX}), {{n = 1}}) log.info('last')")
+    world.call()
+    [run] = world.runs()
+    first, long = run.details["log"]
+    assert first["message"] == "first"
+    assert long == {"level": "warn", "message": "x" * (KEPT_BYTES_MAX - 5) + "…"}
 
 
 def test_runs_of_an_app_that_is_deleted_are_forgotten_alone(world: World) -> None:
@@ -266,6 +388,28 @@ def test_the_newest_of_each_way_to_end_are_kept(world: World) -> None:
     }
     assert world.platform.run_records.delete_surplus(5) == 0
     assert world.platform.run_records.delete_surplus(0) == 10
+
+
+def test_many_runs_are_trimmed_soon(world: World) -> None:
+    """Each minute: the time must not grow with the square of what is kept."""
+    kept, surplus = 20_000, 10
+    world.publish("return 1")
+    world.call()
+    world.platform.history.flush()
+    with world.platform.database.connection() as connection:
+        connection.execute(
+            "INSERT INTO runs (app_id, id, kind, script, version, revision, subject, events, status, started_at, "
+            "duration_ms, alike, details, input_bytes) SELECT app_id, gen_random_uuid(), kind, script, version, "
+            "revision, subject, events, status, started_at, duration_ms, alike, details, input_bytes "
+            "FROM runs, generate_series(2, %s)",
+            (kept + surplus,),
+        )
+        name = connection.info.dbname
+        connection.execute(f"ALTER DATABASE \"{name}\" SET statement_timeout = '5s'")  # it takes 20 ms
+    database = Database(world.platform.database.conninfo, pool_size=1, timeout_s=5)
+    with closing(database):
+        database.open()
+        assert RunRepository(database).delete_surplus(kept) == surplus
 
 
 def test_an_app_has_its_own_days_and_what_failed_is_kept_longer(world: World) -> None:
