@@ -61,6 +61,8 @@ class History:
         page = RunPage([one]) if one else self._list(RunFilter(name=command.of), RUNS_SHOWN)
         if not page.runs:
             return text(f"{self._nothing(command.of, 'run')} {_SOON}")
+        if one and one.alike > 1:
+            return text(f"{_stands_for(one)}, without their lines.")
         if not any(run.details["log"] for run in page.runs):
             which = f"Run {short_id(one)}" if one else f"The newest {len(page.runs)} runs"
             return text(f"{which} logged nothing.")
@@ -103,8 +105,8 @@ class History:
     def _given(self, run: RunRecord) -> RunInput:
         if run.alike > 1:
             raise NotFound(
-                f"Run {short_id(run)} stands for {run.alike} that were alike, without their inputs: replay one of the "
-                f"runs before it, which '%runs \"{run.trigger or run.script}\"' lists."
+                f"{_stands_for(run)}, without their inputs: replay one of the runs before it, which "
+                f"'%runs \"{run.trigger or run.script}\"' lists."
             )
         if run.input is None:
             large = f"it had {run.input_bytes} bytes, and at most {INPUT_MAX_BYTES} are kept"
@@ -159,3 +161,7 @@ class History:
     @property
     def _app_id(self) -> AppId:
         return self._session.platform.apps.get(self._session.app_name).id
+
+
+def _stands_for(run: RunRecord) -> str:
+    return f"Run {short_id(run)} stands for {run.alike} that were alike"

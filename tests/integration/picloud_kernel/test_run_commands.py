@@ -156,6 +156,7 @@ def test_one_row_stands_for_many_that_were_alike(notebook: Notebook) -> None:
     notebook.platform.history.flush()
     [many] = [run for run in notebook.runs() if run.alike > 1][:1]
     assert f"x{many.alike}" in notebook.cell("%runs --limit 100")
+    assert f"stands for {many.alike} that were alike, without their lines" in notebook.cell(f"%logs {many.id}")
     with pytest.raises(NotFound, match=f"stands for {many.alike} that were alike.*'%runs \"page\"' lists"):
         notebook.cell(f"%replay {many.id}")
     with pytest.raises(ScriptRuntimeError):
@@ -277,10 +278,13 @@ def test_the_same_request_goes_to_the_draft(notebook: Notebook) -> None:
 
 def test_what_a_replay_stores_and_sends_is_taken_back(notebook: Notebook) -> None:
     store = "kv.set('a', 1) docs.insert('c', {}) queue.send('mails', 1) pubsub.publish('news', 1) "
+    store += "assert(dead_letters.redrive(dead_letters.list()[1].id)) "
     notebook.cell(PAGE + "error('not yet')")
     notebook.cell("%%trigger watch kv *\nlog.info('x')")
+    notebook.cell("%%trigger mailer queue mails retries=0\nerror('no')")
     notebook.cell("%publish")
     notebook.call(post())
+    notebook.send("queue.send('mails', 1)")
     before = notebook.stored()
     notebook.cell(PAGE + store + "transaction(function() kv.set('b', 1) end) return kv.get('a') + kv.get('b')")
     assert "200 OK" in notebook.cell("%replay page")
