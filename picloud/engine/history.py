@@ -40,6 +40,11 @@ TRACEBACK_MAX: Final = 20
 """Lines kept with each run that failed."""
 _NOTE_BYTES: Final = 4 * 1024
 """What a note takes beside input and log, about."""
+_NO_LOG: Final = {
+    "level": "warn",
+    "message": "(its lines are left out: the app had more runs at once than are kept whole)",
+}
+"""In place of the lines of a run there was no room for."""
 
 _log = logging.getLogger(__name__)
 
@@ -92,7 +97,8 @@ class _Kept:
 
     def bare(self) -> _Kept:
         """Return it without what takes room: its input and its log."""
-        record = replace(self.record, details={**self.record.details, "log": []})
+        log = self.record.details["log"] and [_NO_LOG]
+        record = replace(self.record, details={**self.record.details, "log": log})
         return _Kept(record, None, _NOTE_BYTES)
 
 
@@ -263,19 +269,23 @@ class RunHistory:
 
 
 def _records(alike: _Alike) -> list[RunRecord]:
-    records = [replace(kept.record, input=_encoded(kept.input)) for kept in alike.kept]
-    if alike.more:
+    kept, more, more_ms = alike.kept, alike.more, alike.more_ms
+    last = kept[-1].record
+    if more == 1:  # a row that counts one would look like the run itself
+        kept, more, more_ms = kept[:-1], 2, more_ms + last.duration_ms
+    records = [replace(found.record, input=_encoded(found.input)) for found in kept]
+    if more:
         records.append(
             replace(
-                alike.kept[-1].record,
+                last,
                 id=uuid4(),
                 principal=None,
                 request_id=None,
                 events=(),
                 redrives=None,
                 started_at=_moment(alike.last_at),
-                duration_ms=alike.more_ms / alike.more,
-                alike=alike.more,
+                duration_ms=more_ms / more,
+                alike=more,
                 details=Watched().details(None),
                 input_bytes=0,
             )

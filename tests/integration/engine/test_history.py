@@ -157,6 +157,16 @@ def test_of_many_that_are_alike_the_others_are_counted(world: World) -> None:
             assert (run.request_id, run.input_bytes, run.details["log"]) == (None, 0, [])
 
 
+def test_a_row_that_counts_runs_never_looks_like_one_run(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history, "FLUSH_S", 600.0)
+    world.publish("return 1")
+    for number in range(ALIKE_MAX + 1):
+        world.call(Request("GET", "/p/1", f"request-{number}"))
+    runs = world.runs()
+    assert [(run.request_id, run.alike) for run in runs if run.alike > 1] == [(None, 2)]
+    assert {run.request_id for run in runs if run.alike == 1} == {f"request-{n}" for n in range(ALIKE_MAX - 1)}
+
+
 def test_runs_go_on_while_the_database_is_away_and_their_notes_wait(
     embedded_server: Lease, database_url: str, tmp_path: Path
 ) -> None:
@@ -243,19 +253,24 @@ def test_what_waits_of_an_app_stays_small_and_errors_have_a_part_of_their_own(
 ) -> None:
     """Also when a caller can choose how a run ends, and with what input."""
     monkeypatch.setattr(history, "FLUSH_S", 600.0)  # from here on nobody flushes until all have run
-    world.publish("if request.params.id == '1' then error('no') end return 1, tonumber(request.params.id)")
+    world.publish(
+        "log.info('x') if request.params.id == '1' then error('no') end return 1, tonumber(request.params.id)"
+    )
     world.publish("return 1", "other")
     large = bytes(INPUT_MAX_BYTES - 500)
     statuses = ROOM_BYTES // INPUT_MAX_BYTES + 20
-    for turn in range(2):
-        for status in range(200, 200 + statuses):
-            world.call(Request("POST", f"/p/{status}", f"{status}-{turn}", (), {}, large))
+    twice = statuses - 5
+    for status in (*range(200, 200 + statuses), *range(200, 200 + twice)):
+        world.call(Request("POST", f"/p/{status}", f"request-{status}", (), {}, large))
     world.fail(Request("POST", "/p/1", "bad", (), {}, large))
     world.call(Request("POST", "/p/1", "its own room", (), {}, large), app="other")
     runs = [world.get(run) for run in world.runs()]
-    assert sum(run.alike for run in runs) == 2 * statuses + 1
+    assert sum(run.alike for run in runs) == statuses + twice + 1
     assert {run.http_status for run in runs} == {None, *range(200, 200 + statuses)}, "one of each is kept"
     assert 0 < sum(len(run.input or b"") * 3 // 4 for run in runs) < ROOM_BYTES / 2 + 3 * INPUT_MAX_BYTES
+    for run in runs:
+        told = "x" if run.input else "(its lines are left out: the app had more runs at once than are kept whole)"
+        assert [line["message"] for line in run.details["log"]] == ([told] if run.alike == 1 else [])
     [bad] = [run for run in runs if run.request_id == "bad"]
     [other] = world.runs(app="other")
     assert bad.input
