@@ -61,7 +61,7 @@ class RunStatus(StrEnum):
     REFUSED = "refused"
     """The caller sent what the script could not read."""
     FAULT = "fault"
-    """By a fault of the platform."""
+    """By a fault of the platform, or because it interrupted the run."""
 
 
 DAYS_MAX: Final = 36_500
