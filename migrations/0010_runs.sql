@@ -14,7 +14,7 @@ CREATE TABLE runs (
     request_id  text,
     events      uuid[]      NOT NULL,
     redrives    uuid, -- the dead letter that was delivered again
-    status      text        NOT NULL CHECK (status IN ('succeeded', 'failed', 'refused', 'fault')),
+    status      text        NOT NULL CHECK (status IN ('succeeded', 'failed', 'refused', 'interrupted', 'fault')),
     code        text,
     message     text,
     http_status integer,

@@ -40,6 +40,7 @@ _STATUS_STYLES: Final[Mapping[RunStatus, str]] = {
     RunStatus.SUCCEEDED: "good",
     RunStatus.REFUSED: "status-moved",
     RunStatus.FAILED: "status-bad",
+    RunStatus.INTERRUPTED: "status-moved",
     RunStatus.FAULT: "status-bad",
 }
 _LEVEL_STYLES: Final[Mapping[str, str]] = {"warn": "status-moved", "error": "status-bad"}

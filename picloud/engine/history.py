@@ -345,7 +345,7 @@ def _status(error: Exception | None) -> RunStatus:
         case None:
             return RunStatus.SUCCEEDED
         case RunInterrupted():
-            return RunStatus.FAULT
+            return RunStatus.INTERRUPTED
         case ScriptError():
             return RunStatus.FAILED
         case CallerError():

@@ -60,6 +60,8 @@ class RunStatus(StrEnum):
     """By an error of the script, or at one of its limits."""
     REFUSED = "refused"
     """The caller sent what the script could not read."""
+    INTERRUPTED = "interrupted"
+    """From outside: a later tick took its place, or its worker had to stop."""
     FAULT = "fault"
     """By a fault of the platform, or because it interrupted the run."""
 

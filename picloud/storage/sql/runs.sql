@@ -53,7 +53,7 @@ WHERE id = %(app_id)s
 -- Of each app and status the newest run that is too many, so that what ends well never pushes out what failed.
 SELECT a.id, s.status, n.number
 FROM apps AS a
-CROSS JOIN (VALUES ('succeeded'), ('failed'), ('refused'), ('fault')) AS s (status)
+CROSS JOIN (VALUES ('succeeded'), ('failed'), ('refused'), ('interrupted'), ('fault')) AS s (status)
 CROSS JOIN LATERAL (
     SELECT r.number
     FROM runs AS r

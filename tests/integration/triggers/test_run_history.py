@@ -8,7 +8,7 @@ import pytest
 
 from picloud.engine.executor import Executor
 from picloud.engine.run_input import RunInput
-from picloud.errors import DatabaseUnavailable
+from picloud.errors import DatabaseUnavailable, PicloudError, RunInterrupted
 from picloud.model.run import RunRecord, RunStatus
 from picloud.storage.runs import ANY, RunFilter
 from tests.integration.sdk.conftest import Lua
@@ -88,20 +88,29 @@ def test_what_happened_is_told_in_short(world: World, lua: Lua, cell: str, cause
     assert run.subject == subject
 
 
-def test_a_fault_of_the_platform_is_told_as_one(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        (DatabaseUnavailable, RunStatus.FAULT, "database_unavailable"),
+        (RunInterrupted, RunStatus.INTERRUPTED, "run_interrupted"),
+    ],
+)
+def test_a_fault_of_the_platform_is_told_as_one(
+    world: World, monkeypatch: pytest.MonkeyPatch, error: type[PicloudError], status: RunStatus, code: str
+) -> None:
     world.publish("%%trigger mails queue mails\nkv.get('x')")
     send(world, 1)
 
     def lost(*_arguments: object, **_options: object) -> None:
-        raise DatabaseUnavailable
+        raise error
 
     with monkeypatch.context() as patch:
         patch.setattr(Executor, "trigger", lost)
-        with pytest.raises(DatabaseUnavailable):
+        with pytest.raises(error):
             world.work()
     world.finish()
     cut_off, done = runs(world)
-    assert (cut_off.status, cut_off.code) == (RunStatus.FAULT, "database_unavailable")
+    assert (cut_off.status, cut_off.code) == (status, code)
     assert (done.status, given(done).messages[0].attempt) == (RunStatus.SUCCEEDED, 1)
 
 
