@@ -167,7 +167,7 @@ def _wanted(filters: dict[str, Any], state: LetterState | None) -> LetterFilter:
 def _check_which(letter: str | None, all_letters: bool, filters: dict[str, Any]) -> None:
     if (letter is None) != all_letters:
         raise click.UsageError("Give either the ID of a letter or --all.")
-    if any(filters.values()) and not all_letters:
+    if any(value is not None for value in filters.values()) and not all_letters:
         raise click.UsageError("Filters go with --all.")
 
 

@@ -154,10 +154,12 @@ class LetterFilter:
     ids: tuple[UUID, ...] | None = None
 
     def __post_init__(self) -> None:
-        """Raise `InvalidInput` for a text that nothing in the database can be like."""
+        """Raise `InvalidInput` for an empty text, and for one that nothing in the database can be like."""
         for text in (self.trigger, self.code, self.text):
             if text is not None and ("\0" in text or text.encode(errors="replace").decode() != text):
                 raise InvalidInput("what dead letters are looked for by must be text without NUL")
+            if text == "":  # a variable that was not set: every message holds it, and all letters would be meant
+                raise InvalidInput("what dead letters are looked for by must not be empty: leave it out")
 
 
 def shown_key(key: bytes) -> str:

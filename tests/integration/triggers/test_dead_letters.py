@@ -96,7 +96,6 @@ FAILED = datetime(2026, 5, 1, tzinfo=UTC)
         (LetterFilter(text="100%_ÜBEL"), "a"),
         (LetterFilter(text="%"), "ac"),
         (LetterFilter(text="_Ü"), "a"),
-        (LetterFilter(text=""), "abc"),
         (LetterFilter(failed_after=FAILED + timedelta(minutes=1)), "bc"),
         (LetterFilter(failed_before=FAILED + timedelta(minutes=1)), "a"),
         (LetterFilter(trigger="mails", failed_after=FAILED + timedelta(minutes=1)), "b"),
@@ -123,6 +122,13 @@ def test_letters_are_found_by_what_is_known_of_them(
 def test_what_no_letter_can_hold_is_refused(text: str) -> None:
     with pytest.raises(InvalidInput, match="text without NUL"):
         LetterFilter(text=text)
+
+
+def test_an_empty_text_does_not_mean_all_letters() -> None:
+    fields: tuple[dict[str, Any], ...] = ({"trigger": ""}, {"code": ""}, {"text": ""})
+    for field in fields:
+        with pytest.raises(InvalidInput, match="must not be empty: leave it out"):
+            LetterFilter(**field)
 
 
 def test_pages_have_each_letter_once_whatever_comes_in_between(

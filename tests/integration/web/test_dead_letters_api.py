@@ -186,7 +186,8 @@ def test_many_are_decided_over_by_id_or_filter_with_what_became_of_each(admin: A
 @pytest.mark.parametrize(
     "body",
     [{}, None, {"ids": []}, {"ids": ["x"]}, {"ids": [str(NOWHERE)] * 1001}, {"ids": [str(NOWHERE)], "filter": {}},
-     {"filter": {"state": "all"}}, {"filter": {"color": "red"}}, {"filter": None}, {"filter": {"text": "\0"}}],
+     {"filter": {"state": "all"}}, {"filter": {"color": "red"}}, {"filter": None}, {"filter": {"text": "\0"}},
+     {"filter": {"text": ""}}],
     ids=lambda body: str(body)[:40],
 )  # fmt: skip
 def test_many_must_be_meant(admin: Admin, platform: Platform, body: Any) -> None:

@@ -244,6 +244,8 @@ def test_line_magics(line: str, command: object) -> None:
         ("%deadletters --kind=x", "--kind= is one of kv, docs, cron"),
         ('%deadletters "a\0b"', "must be text without NUL"),
         ("%deadletters \ud800", "must be text without NUL"),
+        ("%discard --all --text=", "must not be empty"),
+        ('%discard --all ""', "must not be empty"),
         ("%deadletter", "Write it as: %deadletter ID"),
         ("%redrive", "Write it as: %redrive ID [JSON]"),
         ("%redrive 0193f4a", "'0193f4a' is no id of a dead letter"),
