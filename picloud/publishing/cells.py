@@ -19,7 +19,7 @@ from picloud.model.script import SCRIPT_NAME, Script, ScriptKind, check_script_n
 from picloud.model.trigger import Trigger, TriggerKind, split_trigger, trigger_of
 from picloud.publishing.magics import BY_NAME, find_magic
 
-_WORD = re.compile(r'"([^"]*)"|(\S+)')
+_WORD = re.compile(r'((?:--\w+=)?)"([^"]*)"|(\S+)')
 _HELP = re.compile(r"\s*(?:\?{1,2}([%\w.:]+)|([%\w.:]+?)\?{1,2})\s*")
 _OPTION = re.compile(r"(-m|--reason|--remove|--force)(?:\s+|$)")
 _TEXT = re.compile(r"""(?:"[^"]*"|'[^']*')(?:\s+|$)|.+?(?=\s--(?:remove|force|reason)(?:\s|$)|$)\s*""")
@@ -615,8 +615,8 @@ def _number(magic: str, text: str) -> int:
 
 
 def _words(text: str) -> list[str]:
-    """Split at blanks; double quotes keep a name with blanks together."""
-    return [quoted or plain for quoted, plain in _WORD.findall(text)]
+    """Split at blanks; double quotes, also behind `--option=`, keep what has blanks together."""
+    return [f"{option}{quoted}" or plain for option, quoted, plain in _WORD.findall(text)]
 
 
 def _only(name: str, words: list[str]) -> str:

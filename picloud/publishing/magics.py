@@ -180,8 +180,8 @@ MAGICS = (
         "[TRIGGER] [--state=STATE] [--kind=KIND] [--code=CODE] [--text=TEXT]",
         "List the events no trigger could take, newest first.",
         "Those nobody has decided over yet; `--state=` asks for `redriven`, `discarded` or `all`. `--code=` is the "
-        "code of the last error, `--text=` a part of its message; with blanks in it the whole word goes in double "
-        'quotes: `"--text=no luck"`.',
+        "code of the last error, `--text=` a part of its message, in capitals or not; what has blanks goes in double "
+        'quotes: `--text="no luck"`.',
         "%deadletters mails --text=timeout",
     ),
     Magic(
