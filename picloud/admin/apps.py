@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from picloud.auth import policy
 from picloud.errors import NotFound
-from picloud.model.app import APP_NAME, App, check_app_name
+from picloud.model.app import App, check_app_name
 from picloud.model.principal import Principal
 from picloud.storage.apps import AppRepository
 
@@ -21,8 +21,6 @@ class AppAdministration:
 
     def get(self, principal: Principal, name: str) -> App:
         """Return the app; raise `NotFound` alike when there is none and when it is not the principal's."""
-        if not APP_NAME.fullmatch(name):
-            raise policy.unknown_app(name)
         try:
             app = self._apps.get(name)
         except NotFound as error:

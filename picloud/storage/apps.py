@@ -8,7 +8,7 @@ from uuid import UUID
 import psycopg
 
 from picloud.errors import Conflict, NotFound
-from picloud.model.app import App, AppId
+from picloud.model.app import APP_NAME, App, AppId
 from picloud.storage.database import Database
 from picloud.storage.queries import load
 
@@ -31,7 +31,7 @@ class AppRepository:
 
     def get(self, name: str) -> App:
         """Return the app of this name, else raise `NotFound`."""
-        row = self._database.fetch_one(_SQL["get_app"], {"name": name})
+        row = self._database.fetch_one(_SQL["get_app"], {"name": name}) if APP_NAME.fullmatch(name) else None
         if row is None:
             raise NotFound(f"There is no app {name[:80]!r}.")
         return app_of(*row)

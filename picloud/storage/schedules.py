@@ -22,6 +22,7 @@ from picloud.model.schedule import CLOCK_BACK_MAX, CatchUp, DueTick, LatePolicy,
 from picloud.model.trigger import Overlap, Trigger
 from picloud.storage.database import Database
 from picloud.storage.queries import load
+from picloud.storage.storable import storable
 
 RUNNING_MAX: Final = 1000
 """Ticks of one trigger that may wait or run at a time; more are skipped, so that a slow script cannot fill the disk."""
@@ -132,6 +133,8 @@ class ScheduleRepository:
         many of earlier backfills wait.
         """
         key = ScheduleKey(app_id, trigger)
+        if storable(trigger) != trigger:
+            raise _no_trigger(trigger)
         with self._database.connection() as connection, connection.transaction(force_rollback=dry_run):
             connection.execute(_SQL["hold_app"], {"app_id": app_id})
             row = connection.execute(_SQL["take_one"], {**key._asdict(), "now": now}).fetchone()
@@ -150,6 +153,8 @@ class ScheduleRepository:
 
     def ticks(self, app_id: AppId, trigger: str, limit: int) -> list[TickEntry]:
         """Return what became of a trigger's ticks, the latest first; also of a trigger that is gone."""
+        if storable(trigger) != trigger:
+            return []
         values = {"app_id": app_id, "trigger": trigger, "limit": limit}
         with self._database.lend() as connection:
             return [TickEntry(*row) for row in connection.execute(_SQL["list_ticks"], values)]
@@ -181,9 +186,13 @@ def end_schedules(connection: psycopg.Connection, app_id: AppId, triggers: Seque
     return moment
 
 
+def _no_trigger(name: str) -> NotFound:
+    return NotFound(f"There is no trigger {name[:80]!r}.")
+
+
 def _no_schedule(connection: psycopg.Connection, key: ScheduleKey) -> PicloudError:
     if connection.execute(_SQL["kind"], key._asdict()).fetchone() is None:
-        return NotFound(f"There is no trigger {key.trigger[:80]!r}.")
+        return _no_trigger(key.trigger)
     return InvalidInput(f"The trigger {key.trigger} is no schedule: only ticks of cron triggers can be run after all.")
 
 

@@ -143,7 +143,6 @@ def test_a_schedule_shows_its_next_ticks_and_what_became_of_the_others(admin: An
     assert all("T03:00:00+0" in tick for tick in trigger["next"])
     assert trigger["next"] == sorted(trigger["next"])
     assert admin("GET", "/apps/other/triggers/nightly/ticks").json() == {"ticks": []}
-    assert admin("GET", "/apps/other/triggers/none/ticks").status == 404
     asked = {"from": "2025-03-29T00:00:00+01:00", "to": "2025-03-30T12:00:00+02:00"}
     ticks = ["2025-03-29T03:00:00+01:00", "2025-03-30T03:00:00+02:00"]
     path = "/apps/other/triggers/nightly/backfill"
@@ -161,7 +160,9 @@ def test_a_schedule_shows_its_next_ticks_and_what_became_of_the_others(admin: An
         {"x": 1},
     ):
         assert admin("POST", path, asked | wrong).status in (400, 422), wrong
-    assert admin("POST", "/apps/other/triggers/none/backfill", asked).status == 404
+    for none in ("none", "%00", "%ff", "n" * 300):
+        assert admin("POST", f"/apps/other/triggers/{none}/backfill", asked).status == 404
+        assert admin("GET", f"/apps/other/triggers/{none}/ticks").status == 404
     assert admin("GET", "/apps/other/triggers/nightly/ticks?limit=0").status == 400
     for wrong in ({"tz": "Mars"}, {"source": "0 3 * *"}, {"overlap": "kill"}, {"catch_up": "all", "overlap": "skip"}):
         assert admin("PUT", "/apps/other/triggers/nightly", body | wrong).status in (400, 422), wrong

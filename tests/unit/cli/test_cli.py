@@ -388,4 +388,8 @@ def test_ticks_are_run_after_all(picloud: Picloud, notebook: Notebook) -> None:
         assert done.code == 1
         assert message in done.err
     assert "no schedule" in picloud("trigger", "backfill", "t", *ask[3:], *until).err
-    assert "no trigger" in picloud("trigger", "backfill", "x", *ask[3:], *until).err
+    for none in ("x", "\udcff", "x" * 1000):
+        assert "no trigger" in picloud("trigger", "backfill", none, *ask[3:], *until).err
+    for none in ("nobody", "\udcff", "a" * 1000):
+        done = picloud("trigger", "backfill", "hourly", "--app", none, *ask[5:], *until)
+        assert (done.code, done.err.startswith("picloud: There is no app ")) == (1, True)

@@ -168,7 +168,7 @@ def test_several_line_magics_share_a_cell() -> None:
             '%deadletters --text="no luck" "a b" --code="c"',
             ListLetters(LetterFilter(trigger="a b", code="c", text="no luck")),
         ),
-        ("%discard --all --text=\"'s\"", DecideAll(False, LetterFilter(text="'s"))),
+        ('%discard --all --text="\'s"', DecideAll(False, LetterFilter(text="'s"))),
         ("%deadletter 0193f4a8", ShowLetter("0193f4a8")),
         ("%redrive 0193f4a8-0000-7000-8000-000000000000", Redrive("0193f4a8-0000-7000-8000-000000000000")),
         ('%redrive 0193f4a8  {"a b": 1} ', Redrive("0193f4a8", b'{"a b": 1}')),
