@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
@@ -79,16 +79,26 @@ class DeadLetterAdministration:
         """Leave open letters as they are, the oldest `DECIDED_MAX`: all of those or, when it raises, none."""
         return self._letters.discard_many(app_id, wanted, limit=DECIDED_MAX, by=by)
 
-    def redrive_all(self, app_id: AppId, wanted: LetterFilter, *, by: str) -> int:
-        """Let triggers take all open letters again that failed until now; return how many.
+    def until_now(self, app_id: AppId, wanted: LetterFilter) -> LetterFilter:
+        """Return a filter for those of the letters that are there now, and none that will fail later.
 
-        Each `DECIDED_MAX` are a transaction.
+        It goes by the time the newest failed, not by a clock: those of workers may be ahead.
         """
-        return _repeat(lambda until_now: self.redrive_many(app_id, until_now, by=by), wanted)
+        newest, _ = self.page(app_id, wanted, limit=1)
+        if not newest:
+            return replace(wanted, ids=())
+        return replace(wanted, failed_before=newest[0].failed_at + timedelta(microseconds=1))
+
+    def redrive_all(self, app_id: AppId, wanted: LetterFilter, *, by: str) -> int:
+        """Let triggers take all open letters again that are there now; return how many.
+
+        Each `DECIDED_MAX` are a transaction; what fails again meanwhile is another letter, and not meant.
+        """
+        return _repeat(lambda until_now: self.redrive_many(app_id, until_now, by=by), self.until_now(app_id, wanted))
 
     def discard_all(self, app_id: AppId, wanted: LetterFilter, *, by: str) -> int:
-        """Leave all open letters as they are that failed until now; return how many. Otherwise as `redrive_all`."""
-        return _repeat(lambda until_now: self.discard_many(app_id, until_now, by=by), wanted)
+        """Leave all open letters as they are that are there now; return how many. Otherwise as `redrive_all`."""
+        return _repeat(lambda until_now: self.discard_many(app_id, until_now, by=by), self.until_now(app_id, wanted))
 
     def states(self, app_id: AppId, ids: tuple[UUID, ...]) -> dict[UUID, LetterState]:
         """Return what was decided over those of these letters that there are."""
@@ -97,11 +107,9 @@ class DeadLetterAdministration:
 
 
 def _repeat(decide: Callable[[LetterFilter], Decided], wanted: LetterFilter) -> int:
-    now = datetime.now(UTC)  # what fails again meanwhile is another letter, and not meant
-    before = now if wanted.failed_before is None else min(now, wanted.failed_before)
     total = 0
     while True:
-        decided = decide(replace(wanted, failed_before=before))
+        decided = decide(wanted)
         total += len(decided.events)
         if not decided.more:
             return total

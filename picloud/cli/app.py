@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from picloud.cli.session import json_option, open_session, print_json, print_table
+from picloud.cli.session import confirm, json_option, open_session, print_json, print_table
 from picloud.model.app import check_app_name
 from picloud.model.run import DAYS_MAX
 
@@ -57,7 +57,7 @@ def delete(name: str, yes: bool) -> None:
     with open_session() as platform:
         platform.apps.get(name)
         if not yes:
-            click.confirm(f"Delete app {name} with its scripts, routes, releases and tokens?", abort=True, err=True)
+            confirm(f"Delete app {name} with its scripts, routes, releases and tokens?")
         platform.apps.delete(name)
     click.echo(f"Deleted app {name}.")
 

@@ -8,7 +8,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from picloud.cli.session import author, json_option, open_session, print_json, print_table
+from picloud.cli.session import author, confirm, json_option, open_session, print_json, print_table
 from picloud.model.app import check_app_name
 from picloud.model.dead_letter import LetterFilter, LetterState
 from picloud.model.trigger import TriggerKind
@@ -175,13 +175,13 @@ def _all(
     letters: DeadLetterAdministration, app_id: AppId, filters: dict[str, Any], yes: bool, verb: str,
     decide: Callable[..., int],
 ) -> int:  # fmt: skip
-    wanted = _wanted(filters, LetterState.OPEN)
+    wanted = letters.until_now(app_id, _wanted(filters, LetterState.OPEN))  # an answer is about those it counts
     if not yes:
         found, after = letters.page(app_id, wanted, limit=COUNTED_MAX)
         if not found:
             return 0
         count = f"{len(found)}{' or more' if after else ''}"
-        click.confirm(f"{verb} {count} dead letter{'s' * (len(found) != 1)}?", abort=True, err=True)
+        confirm(f"{verb} {count} dead letter{'s' * (len(found) != 1)}?")
     return decide(app_id, wanted, by=author())
 
 

@@ -51,6 +51,17 @@ def author() -> str:
         return f"cli:{os.getuid()}"
 
 
+def confirm(question: str) -> None:
+    """Ask on stderr whether to go on; end the command with exit code 1 unless somebody says yes."""
+    try:
+        agreed = click.confirm(question, err=True)
+    except click.Abort:  # stdin is at its end, as in a pipe
+        click.echo(err=True)
+        raise InvalidInput("Nobody answered, so nothing was done: --yes does it without asking.") from None
+    if not agreed:
+        raise click.Abort
+
+
 def print_json(value: object) -> None:
     """Print one JSON document; times as ISO 8601."""
     click.echo(json.dumps(value, ensure_ascii=False, default=_to_json))

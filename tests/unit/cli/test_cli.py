@@ -74,7 +74,8 @@ def test_an_app_moves_in_a_file(picloud: Picloud, notebook: Notebook, tmp_path: 
 
 def test_deleting_an_app_asks_first(picloud: Picloud) -> None:
     picloud("app", "create", "blog")
-    assert picloud("app", "delete", "blog").code == 1  # nobody says yes
+    unanswered = picloud("app", "delete", "blog")
+    assert (unanswered.code, "--yes does it without asking" in unanswered.err) == (1, True)
     assert len(picloud("app", "list", "--json").json()) == 1
 
 

@@ -157,9 +157,30 @@ def test_all_that_are_meant_are_decided_over_when_somebody_says_yes(picloud: Pic
     asked = picloud(*command)
     assert (asked.code, asked.out) == (1, "")
     assert "Redrive 3 dead letters?" in asked.err
+    assert "Nobody answered, so nothing was done: --yes" in asked.err
     assert picloud(*command, "--trigger", "a", "--yes", "--json").json() == {"redriven": 2}
     assert picloud(*command, "--trigger", "a", "--json").json() == {"redriven": 0}
     assert picloud("dead-letter", "discard", "--all", "--app", "blog", "--yes").out == "Discarded: 1.\n"
+
+
+@pytest.mark.parametrize("answer", [True, False])
+def test_an_answer_is_about_the_letters_that_were_counted(
+    picloud: Picloud, platform: Platform, monkeypatch: pytest.MonkeyPatch, answer: bool
+) -> None:
+    bury(platform, "blog")
+    asked: list[str] = []
+
+    def think(question: str, **_: object) -> bool:
+        bury(platform, "blog", message="fails while somebody thinks")
+        asked.append(question)
+        return answer
+
+    monkeypatch.setattr("click.confirm", think)
+    done = picloud("dead-letter", "discard", "--all", "--app", "blog")
+    assert asked == ["Discard 1 dead letter?"]
+    assert (done.code, done.out) == ((0, "Discarded: 1.\n") if answer else (1, ""))
+    states = stored(platform, "SELECT state FROM dead_letters ORDER BY failed_at")
+    assert states == [("discarded" if answer else "open",), ("open",)]
 
 
 @pytest.mark.parametrize(
