@@ -15,14 +15,17 @@ TITLES: Final = ("id", "failed", "trigger", "of", "attempts", "state", "error")
 """Of the columns of `row`."""
 ERROR_SHOWN_MAX: Final = 160
 """Characters of an error in a table."""
+SOURCE_SHOWN_MAX: Final = 80
+"""Characters of what a letter is of in a table: keys may be long."""
 TEXT_SHOWN_MAX: Final = 10_000
 """Characters of an input, an error or a traceback where one letter is shown."""
 
 
 def row(letter: DeadLetter) -> tuple[str, ...]:
     """Return a letter as cells of one line each."""
-    facts = (str(letter.id), moment(letter.failed_at), letter.trigger, letter.source, str(letter.attempts))
-    return (*(one_line(fact) for fact in facts), str(letter.state), cut(one_line(letter.message), ERROR_SHOWN_MAX))
+    trigger, source = one_line(letter.trigger), cut(one_line(letter.source), SOURCE_SHOWN_MAX)
+    message = cut(one_line(letter.message), ERROR_SHOWN_MAX)
+    return str(letter.id), moment(letter.failed_at), trigger, source, str(letter.attempts), str(letter.state), message
 
 
 def facts(letter: DeadLetter) -> list[tuple[str, str]]:

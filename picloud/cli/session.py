@@ -63,8 +63,10 @@ def confirm(question: str) -> None:
 
 
 def print_json(value: object) -> None:
-    """Print one JSON document; times as ISO 8601."""
-    click.echo(json.dumps(value, ensure_ascii=False, default=_to_json))
+    """Print one JSON document; times as ISO 8601, control characters escaped, also those JSON does not ask it of."""
+    from picloud.engine.log import one_line
+
+    click.echo(one_line(json.dumps(value, ensure_ascii=False, default=_to_json)))
 
 
 def print_table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -50,6 +50,7 @@ def list_triggers(app_name: str, as_json: bool) -> None:
 @json_option
 def show(name: str, app_name: str, as_json: bool) -> None:
     """Show a trigger: what it takes, what it runs, and its next ticks."""
+    from picloud.engine.log import one_line
     from picloud.web.api.models import LiveTriggerView
 
     found = next((found for found in _live(app_name) if found.name == name), None)
@@ -58,8 +59,8 @@ def show(name: str, app_name: str, as_json: bool) -> None:
     if as_json:
         print_json(LiveTriggerView.of(found).model_dump(mode="json"))
         return
-    click.echo(f"{found.name}: {found.describe()}")
-    click.echo(f"  runs {found.script}, {found.retry.schedule()}")
+    click.echo(one_line(f"{found.name}: {found.describe()}"))
+    click.echo(one_line(f"  runs {found.script}, {found.retry.schedule()}"))
     click.echo(f"  {' '.join(found.describe_options())}")
     for tick in found.next_ticks(datetime.now(UTC)):
         click.echo(f"  next {tick:%Y-%m-%d %H:%M:%S %Z}")

@@ -73,7 +73,7 @@ def test_letters_are_listed_as_a_table_with_nothing_of_them_as_markup(
     assert say("%deadletters") == "The app blog has no dead letters."
     letter = bury(platform, "blog", message=f"{HOSTILE}\nsecond\x1b[31m line", trigger=HOSTILE, kind="kv", name="",
                   key=HOSTILE.encode())  # fmt: skip
-    bury(platform, "blog", message="x" * 1000)
+    bury(platform, "blog", message="x" * 1000, kind="kv", name="", key="k" * 1000)
     bury(platform, "other", message="theirs")
     table = cell("%deadletters").data
     assert len(table["text/plain"].splitlines()) == 3

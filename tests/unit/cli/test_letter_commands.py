@@ -99,13 +99,24 @@ def test_a_script_of_another_app_or_an_app_that_is_not_there_is_refused(picloud:
         assert (done.code, done.err) == (1, "picloud: There is no app 'nobody'.\n")
 
 
+def test_a_trigger_cannot_rule_the_terminal_that_shows_it(picloud: Picloud, platform: Platform) -> None:
+    pattern = "\x1b[2J\x9b31m*\nforged"
+    picloud("trigger", "put", "t", "kv", pattern, "--script", "mailer", "--app", "blog")
+    for command in (("show", "t"), ("list",), ("list", "--json")):
+        out = picloud("trigger", *command, "--app", "blog").out
+        assert not {"\x1b", "\x9b"} & set(out)
+        assert "\nforged" not in out
+    [found] = picloud("trigger", "list", "--app", "blog", "--json").json()
+    assert found["source"] == pattern
+
+
 # dead letters ----------------------------------------------------------------------------------------------------
 
 
 def test_letters_are_listed_and_shown(picloud: Picloud, platform: Platform) -> None:
     used = {"wall_ms": 1.0, "cpu_ms": 1.0, "peak_bytes": 1024, "calls": 0, "calls_ms": 0.0, "cached": 1, "compiled": 0,
             "compiled_bytes": 0, "compile_ms": 0.0, "dropped": 0}  # fmt: skip
-    hostile = "\x1b[31mred\nanother line\u202e"
+    hostile = "\x1b[31mred\nanother line\u202e\x9b31m"
     letter = str(bury(platform, "blog", message=hostile, payload='{"to": "ü"}', failures=[attempt(hostile, used=used)]))
     bury(platform, "blog", trigger="b", failed_at="2026-01-01T00:00:00Z")
     listed = picloud("dead-letter", "list", "--app", "blog", "--trigger", "watch", "--json").json()
@@ -123,7 +134,9 @@ def test_letters_are_listed_and_shown(picloud: Picloud, platform: Platform) -> N
     assert "\u202e" not in shown.out + table.out
     for part in ('    "to": "ü"', "mailer:3: in the main chunk", "log info begins", "used 1.0 ms", "in mailer, line 3"):
         assert part in shown.out
-    whole = picloud("dead-letter", "show", letter, "--app", "blog", "--json").json()
+    printed = picloud("dead-letter", "show", letter, "--app", "blog", "--json")
+    assert not {"\x1b", "\x9b", "\u202e"} & set(printed.out)
+    whole = printed.json()
     assert (whole["input"], whole["failures"][0]["message"]) == ({"to": "ü"}, hostile)
 
 
