@@ -135,7 +135,7 @@ class Commands:
             force=command.force,
         )
         self._session.saw_live(published.release.number)
-        return "\n\n".join([self._published_text(published), self._urls(published.release.manifest)])
+        return "\n\n".join(filter(None, [self._published_text(published), self._urls(published.release.manifest)]))
 
     def _published_text(self, published: Published) -> str:
         release = published.release
@@ -246,7 +246,10 @@ class Commands:
             case Redrive(begin, edited):
                 letter, content = letters.resolve(app_id, begin), None if edited is None else Content(True, edited)
                 event = letters.redrive(app_id, letter, by=author(), edited=content)
-                return f"The dead letter {letter} is on its way to its trigger again, as event {event}."
+                return (
+                    f"The dead letter {letter} is on its way to its trigger again, as event {event}: "
+                    "'%runs' shows how it ends."
+                )
             case Discard(begin):
                 letter = letters.resolve(app_id, begin)
                 letters.discard(app_id, letter, by=author())

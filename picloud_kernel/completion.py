@@ -18,6 +18,7 @@ from picloud_kernel.scope import EXPECT_AT_END, REQUIRE_AT_END, Scope
 from picloud_kernel.session import Session
 
 MATCHES_MAX = 1000
+LETTERS_OFFERED_MAX = 50
 _RUNS_OPTIONS = ("--failed", "--limit")
 
 _MAGIC_AT_END = re.compile(r"(?:^|\n)(%{1,2}\w*)\Z")
@@ -27,7 +28,6 @@ _NAME_AT_END = re.compile(r"(?<![\w.:])[A-Za-z_]\w*\Z")
 _NAME = re.compile(r"[A-Za-z_]\w*")
 
 Found = tuple[str, Mapping[str, Name]]
-LETTERS_OFFERED_MAX = 50
 """What is typed of the name so far, and what it may become."""
 
 

@@ -72,10 +72,15 @@ class DeadLetters:
         return str(self._letter.value)
 
     def refresh(self) -> None:
-        """Show what is loaded; the letter that was chosen stays chosen while it is there, and what was typed stays."""
+        """Show what is loaded; the letter that was chosen stays chosen while it is there, and what was typed stays.
+
+        Unless somebody has decided over it since.
+        """
         letters = self._desk.dead_letters
         self._table.value = self._rows(letters)
         chosen, ids = self.choice.value, [letter.id for letter in letters]
+        if self._shown is not None and (self._shown.id, self._shown.state) not in [(x.id, x.state) for x in letters]:
+            self._shown = None
         self.choice.value = None
         self.choice.options = [(_title(letter), letter.id) for letter in letters]
         self.choice.value = chosen if chosen in ids else next(iter(ids), None)

@@ -8,13 +8,13 @@ from picloud.web.api.operation import Operation
 
 _ADMIN = frozenset({Scope.APP_ADMIN})
 _READ = frozenset({Scope.SCRIPT_READ})
-_DATA = frozenset({Scope.DATA_READ})
 _WRITE = frozenset({Scope.SCRIPT_WRITE})
 _ROUTE = frozenset({Scope.ROUTE_MANAGE})
 _TRIGGER = frozenset({Scope.TRIGGER_MANAGE})
 _SEE = frozenset({Scope.DATA_READ})
+"""Runs and dead letters, which hold data of the app."""
 _DECIDE = frozenset({Scope.DATA_WRITE})
-"""Over dead letters, which hold data of the app."""
+"""Over dead letters."""
 _PUBLISH = _WRITE | _ROUTE | _TRIGGER
 """A release may change scripts, routes and triggers, so one scope alone would get around the others."""
 
@@ -89,8 +89,8 @@ OPERATIONS = (
         body=models.BackfillBody,
     ),
     Operation("DELETE", _TRIGGER_PATH, "Delete a trigger", scripts.delete_trigger, _TRIGGER, _CHANGED),
-    Operation("GET", f"{_APP}/runs", "List runs", runs.list_runs, _DATA, run_models.RunList, query=run_models.RunQuery),
-    Operation("GET", f"{_APP}/runs/{{run}}", "Show a run", runs.get_run, _DATA, run_models.RunDetails),
+    Operation("GET", f"{_APP}/runs", "List runs", runs.list_runs, _SEE, run_models.RunList, query=run_models.RunQuery),
+    Operation("GET", f"{_APP}/runs/{{run}}", "Show a run", runs.get_run, _SEE, run_models.RunDetails),
     Operation(
         "GET",
         f"{_APP}/retention",

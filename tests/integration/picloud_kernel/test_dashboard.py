@@ -647,6 +647,19 @@ def test_a_letter_somebody_has_decided_over_is_said(published: Platform, show: C
     assert deliveries(published) == 1
 
 
+def test_a_letter_that_stays_in_the_list_shows_what_others_decided(
+    published: Platform, show: Callable[..., Panel]
+) -> None:
+    letter = bury(published, "blog")
+    panel = show()
+    panel.dead_letters.state.value = "all"
+    panel.dead_letters.input.value = '{"typed": 1}'
+    published.dead_letters.discard(published.apps.get("blog").id, letter, by="bob")
+    panel.refresh()
+    assert "discarded by bob" in panel.dead_letters.letter
+    assert not is_shown(panel.dead_letters._decide)
+
+
 def stored(platform: Platform) -> list[tuple[bool, bytes]]:
     with platform.database.connection() as connection:
         return connection.execute("SELECT is_json, payload FROM events ORDER BY number").fetchall()

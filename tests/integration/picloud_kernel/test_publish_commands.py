@@ -147,7 +147,7 @@ def test_a_plan_tells_when_triggers_retry_and_tick_next(cell: Cell) -> None:
     moments = [datetime.fromisoformat(text) for text in ticks.removeprefix("  trigger nightly: ticks ").split(", ")]
     assert len(moments) == 5
     assert all(moment.hour == 3 and moment.utcoffset() for moment in moments)
-    cell("%publish")
+    assert cell("%publish").endswith("+ trigger nightly")  # no URLs, and no room for them
     assert "Nothing changes" in cell("%plan")
     cell('%%trigger nightly cron "0 4 * * *" tz=Europe/Berlin\nreturn 1')
     changed = cell("%plan")
