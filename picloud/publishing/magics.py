@@ -254,7 +254,7 @@ MAGICS = (
     Magic(
         "%dashboard",
         "[APP]",
-        "Show a panel to look at and change the app: scripts, routes, releases, dead letters.",
+        "Show a panel to change the app: scripts, routes, triggers, releases, dead letters, runs.",
         "What it shows and changes is live: every save, every other change and every rollback is a release, and tests "
         "run first. Without APP it is this notebook's app. The notebook's drafts stay in front of what is live.",
         "%dashboard welcome",
