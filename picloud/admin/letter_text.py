@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from picloud.engine.log import one_line
 from picloud.model.dead_letter import Attempt, DeadLetter, LetterState, shown_key
+from picloud.model.json_text import check_json
 from picloud.model.run import RunReport
 
 TITLES: Final = ("id", "failed", "trigger", "of", "attempts", "state", "error")
@@ -58,9 +59,10 @@ def input_text(content: bytes | None, *, is_json: bool) -> str | None:
         return f"({len(content)} bytes of binary data)"
     if is_json:
         try:
-            text = json.dumps(json.loads(text), indent=2, ensure_ascii=False)
-        except (ValueError, RecursionError):  # written behind the SDK: it is shown as it is
+            check_json(content)
+        except ValueError:  # written behind the SDK: it is shown as it is
             return cut(text, TEXT_SHOWN_MAX)
+        text = json.dumps(json.loads(text), indent=2, ensure_ascii=False)
     return cut(text, TEXT_SHOWN_MAX)
 
 

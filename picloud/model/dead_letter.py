@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import MAXYEAR, MINYEAR, UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -48,8 +48,9 @@ class Attempt:
     """What the run used, as a report of a run has it."""
 
     @classmethod
-    def of(cls, stored: Mapping[str, Any]) -> Attempt:
+    def of(cls, attempt: object) -> Attempt:
         """Return the attempt of what the worker stored; what is missing or of another type counts as not known."""
+        stored: Mapping[str, Any] = attempt if isinstance(attempt, dict) else {}
         version, script, line, used = (stored.get(name) for name in ("version", "script", "line", "used"))
         return cls(
             at=_time(stored.get("at")),
@@ -57,7 +58,7 @@ class Attempt:
             message=str(stored.get("message", "")),
             version=version if isinstance(version, str) else None,
             script=script if isinstance(script, str) else None,
-            line=line if isinstance(line, int) else None,
+            line=line if type(line) is int else None,  # a truth value is another type
             traceback=tuple(map(str, _items(stored.get("traceback")))),
             log=tuple(entry for entry in _items(stored.get("log")) if isinstance(entry, dict)),
             used=used if isinstance(used, dict) else None,
@@ -168,10 +169,12 @@ def shown_key(key: bytes) -> str:
 
 
 def _time(value: Any) -> datetime | None:
+    """Return a time that clocks of every zone can show."""
     try:
-        return datetime.fromisoformat(value)
-    except (TypeError, ValueError):
+        at = datetime.fromisoformat(value).astimezone(UTC)
+    except (TypeError, ValueError, OverflowError):
         return None
+    return at if MINYEAR < at.year < MAXYEAR else None
 
 
 def _items(value: Any) -> list[Any]:

@@ -148,7 +148,7 @@ def _letter(
     identity: UUID, event_id: UUID, trigger: str, kind: str, name: str, operation: str | None, key: bytes | None,
     version: int | None, script: str, code: str, message: str, attempts: int, sent_at: datetime, failed_at: datetime,
     state: str, decided_at: datetime | None, decided_by: str | None, redriven_as: UUID | None, redrives: UUID | None,
-    is_json: bool, payload: bytes | None, before: bytes | None, failures: Sequence[Mapping[str, Any]],
+    is_json: bool, payload: bytes | None, before: bytes | None, failures: Sequence[object],
 ) -> DeadLetter:  # fmt: skip
     return DeadLetter(
         identity, event_id, trigger, TriggerKind(kind), name, operation, key, version, script, code, message, attempts,

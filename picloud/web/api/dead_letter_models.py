@@ -14,6 +14,7 @@ from pydantic import AwareDatetime, Field, model_validator
 from picloud.admin.dead_letters import DECIDED_MAX
 from picloud.errors import InvalidInput
 from picloud.model.dead_letter import Attempt, DeadLetter, LetterFilter, LetterState
+from picloud.model.json_text import check_json
 from picloud.model.trigger import TriggerKind
 from picloud.storage.dead_letters import Decided
 from picloud.storage.kv import Content
@@ -223,12 +224,14 @@ def _text(content: bytes | None) -> tuple[str | None, str | None]:
 
 
 def _value(content: bytes | None, is_json: bool) -> tuple[Any, str | None]:
-    """Return the value JSON stands for, or of what is none the bytes as Base64."""
+    """Return the value JSON stands for, or of what is none a script could read the bytes as Base64."""
     if content is None:
         return None, None
     if is_json:
         try:
-            return json.loads(content), None
-        except (ValueError, RecursionError):  # written behind the API
+            check_json(content)
+        except ValueError:  # written behind the API
             pass
+        else:
+            return json.loads(content), None
     return None, base64.b64encode(content).decode()

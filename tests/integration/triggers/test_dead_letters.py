@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ import pytest
 
 from picloud.admin import dead_letters
 from picloud.admin.dead_letters import DeadLetterAdministration
+from picloud.admin.letter_text import letter_lines
 from picloud.errors import Conflict, InvalidInput, NotFound
 from picloud.model.app import AppId
 from picloud.model.dead_letter import DeadLetter, LetterFilter, LetterState
@@ -21,7 +23,8 @@ from picloud.model.trigger import TriggerKind
 from picloud.storage.dead_letters import Decided
 from picloud.storage.kv import Content
 from picloud.testing.processes import wait_until
-from tests.integration.letters import bury
+from picloud.web.api.dead_letter_models import LetterView
+from tests.integration.letters import attempt, bury
 from tests.integration.sdk.conftest import Lua
 from tests.integration.triggers.conftest import SEE, World
 
@@ -449,3 +452,20 @@ def test_a_letter_that_came_in_with_a_file_is_shown_as_far_as_it_tells(
     first, second = letters.get(app_id, identity).failures
     assert (first.at, first.line, first.traceback, first.log, first.used) == (None, None, (), ({"message": "m"},), None)
     assert (second.code, second.message) == ("", "")
+
+
+@pytest.mark.parametrize(
+    "failures",
+    [
+        [1, "x", None, []], {"a": 1}, [attempt(at="0001-01-01T00:00:00")], [attempt(at="0001-01-01T00:00:00+14:00")],
+        [attempt(at="9999-12-31T23:59:59-14:00")], [attempt(line=True)], [attempt(used={"wall_ms": {}})],
+        [attempt(log=[{"level": {}, "message": [1], "fields": 3}])],
+    ],
+)  # fmt: skip
+def test_attempts_of_any_form_are_shown(
+    world: World, letters: DeadLetterAdministration, app_id: AppId, failures: Any
+) -> None:
+    letter = letters.get(app_id, bury(world.platform, "shop", failures=failures))
+    assert len(letter.failures) == len(failures)
+    assert letter_lines(letter)
+    assert json.loads(LetterView.of(letter).model_dump_json())["id"] == str(letter.id)

@@ -56,7 +56,9 @@ def test_a_letter_is_shown_whole(admin: Admin, platform: Platform) -> None:
     assert not {"input", "before", "failures"} & entry.keys()
 
 
-@pytest.mark.parametrize(("payload", "is_json"), [(b"\xff\0", False), (b"text", False), (b"{", True)])
+@pytest.mark.parametrize(("payload", "is_json"), [
+    (b"\xff\0", False), (b"text", False), (b"{", True), (b'"\\ud800"', True), (b"NaN", True), (b"[" * 10_000, True),
+])  # fmt: skip
 def test_what_is_no_json_comes_as_base64(admin: Admin, platform: Platform, payload: bytes, is_json: bool) -> None:
     identity = bury(platform, "blog", kind="kv", name="", key=b"\xff", payload=payload, is_json=is_json)
     shown = admin("GET", f"/{identity}").json()
