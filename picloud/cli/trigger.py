@@ -119,6 +119,7 @@ def _edit(app_name: str, change: Edit, message: str) -> Published:
 
 
 def _say(app_name: str, published: Published) -> None:
-    changed = (*published.plan.added, *published.plan.changed, *published.plan.removed)
-    what = ", ".join(changed) or "nothing changes"
+    plan = published.plan
+    marked = (("+", plan.added), ("~", plan.changed), ("-", plan.removed))
+    what = ", ".join(f"{mark} {entry}" for mark, entries in marked for entry in entries) or "nothing changes"
     click.echo(f"Release {published.release.number} of {app_name} is live: {what}.")

@@ -28,7 +28,19 @@ _ANNOTATION = re.compile(rf"--[ \t]+(ResponseInfo[ \t]+)?({'|'.join(METHODS)})[ 
 """With nothing after the path, so that a comment stays one."""
 _MAGIC_LINE = re.compile(r"(%%?[^\s%]*)[ \t]*(.*)")
 _WITH_NAMES = frozenset(
-    {"%%endpoint", "%%trigger", "%%test", "%graph", "%runs", "%logs", "%replay", "%deadletters", "%backfill"}
+    {
+        "%%endpoint",
+        "%%trigger",
+        "%%test",
+        "%graph",
+        "%runs",
+        "%logs",
+        "%replay",
+        "%deadletters",
+        "%redrive",
+        "%discard",
+        "%backfill",
+    }
 )
 
 

@@ -41,7 +41,7 @@ def stored(platform: Platform, statement: Any) -> list[tuple[Any, ...]]:
 
 def test_a_trigger_is_put_in_the_words_of_its_line_shown_and_deleted(picloud: Picloud, platform: Platform) -> None:
     words = ("nightly", "cron", "0 3 * * *", "--script", "mailer", "--app", "blog", "tz=Europe/Berlin", "retries=1")
-    assert picloud("trigger", "put", *words).out == "Release 2 of blog is live: trigger nightly.\n"
+    assert picloud("trigger", "put", *words).out == "Release 2 of blog is live: + trigger nightly.\n"
     assert picloud("trigger", "put", *words).out == "Release 2 of blog is live: nothing changes.\n"
     put = picloud("trigger", "put", "clean", "dead_letter", "--script", "mailer", "--app", "blog", "--json").json()
     assert (put["app"], put["release"], put["trigger"]["kind"]) == ("blog", 3, "dead_letter")
@@ -53,7 +53,7 @@ def test_a_trigger_is_put_in_the_words_of_its_line_shown_and_deleted(picloud: Pi
     assert picloud("trigger", "show", "nightly", "--app", "blog").out.count("next ") == 5
     gone = picloud("trigger", "delete", "nightly", "--app", "blog", "--json").json()
     assert gone == {"app": "blog", "release": 4, "deleted": "nightly"}
-    assert picloud("trigger", "delete", "clean", "--app", "blog").out == "Release 5 of blog is live: trigger clean.\n"
+    assert picloud("trigger", "delete", "clean", "--app", "blog").out == "Release 5 of blog is live: - trigger clean.\n"
     assert picloud("trigger", "list", "--app", "blog", "--json").json() == []
     [release, *_] = stored(platform, "SELECT author, message FROM releases ORDER BY number DESC")
     assert release[0].startswith("cli:")

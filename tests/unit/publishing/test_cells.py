@@ -250,6 +250,7 @@ def test_line_magics(line: str, command: object) -> None:
         ('%deadletters "a\0b"', "must be text without NUL"),
         ("%deadletters \ud800", "must be text without NUL"),
         ("%discard --all --text=", "must not be empty"),
+        ("%discard --all a b", "a name with blanks goes in double quotes"),
         ('%discard --all ""', "must not be empty"),
         ("%deadletter", "Write it as: %deadletter ID"),
         ("%redrive", "Write it as: %redrive ID [JSON]"),
