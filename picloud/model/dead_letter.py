@@ -14,7 +14,7 @@ from picloud.errors import InvalidInput
 from picloud.model.trigger import TriggerKind
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_CURSOR: Final = re.compile(r"([0-9]{1,17})/([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})")
+_CURSOR: Final = re.compile(r"(-?[0-9]{1,18})/([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})")
 
 
 class LetterState(StrEnum):
@@ -114,27 +114,29 @@ class DeadLetter:
     @property
     def position(self) -> Position:
         """Where it stands in a list."""
-        return Position((self.failed_at - _EPOCH) // timedelta(microseconds=1), self.id)
+        return Position(self.failed_at, self.id)
 
 
 class Position(NamedTuple):
     """A place in a list of letters, newest first: a page goes on exactly where the one before ended."""
 
-    failed_us: int
-    """Microseconds since 1970."""
+    failed_at: datetime
     id: UUID
 
     def cursor(self) -> str:
-        """Return it as a text."""
-        return f"{self.failed_us}/{self.id}"
+        """Return it as a text, with microseconds since 1970."""
+        return f"{(self.failed_at - _EPOCH) // timedelta(microseconds=1)}/{self.id}"
 
     @classmethod
     def of(cls, cursor: str) -> Position:
         """Return the place a text stands for; raise `InvalidInput` when it is none."""
         found = _CURSOR.fullmatch(cursor)
-        if not found:
-            raise InvalidInput("the cursor is none that a list of dead letters gave")
-        return cls(int(found[1]), UUID(found[2]))
+        try:
+            if found:
+                return cls(_EPOCH + timedelta(microseconds=int(found[1])), UUID(found[2]))
+        except OverflowError:  # beyond the years there are
+            pass
+        raise InvalidInput("the cursor is none that a list of dead letters gave")
 
 
 @dataclass(frozen=True, slots=True)

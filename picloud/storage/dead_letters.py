@@ -52,7 +52,7 @@ class DeadLetters:
 
         They come without attempts, and without inputs unless `input_bytes_max` says how much of those a page may have.
         """
-        page = {"limit": limit + 1, "after_us": after and after.failed_us, "after_id": after and after.id}
+        page = {"limit": limit + 1, "after_at": after and after.failed_at, "after_id": after and after.id}
         inputs = {"with_input": input_bytes_max is not None, "bytes_max": input_bytes_max, "whole": False}
         rows = self._fetch(_PAGE, {**_filter(wanted), **page, **inputs})
         letters = [_letter(*row[:-1]) for row in rows[:limit]]
@@ -62,7 +62,7 @@ class DeadLetters:
     def get(self, identity: UUID) -> DeadLetter | None:
         """Return one letter, whole, whatever was decided over it."""
         wanted = LetterFilter(state=None, ids=(identity,))
-        page = {"limit": 1, "after_us": None, "after_id": None, "with_input": True, "bytes_max": 0, "whole": True}
+        page = {"limit": 1, "after_at": None, "after_id": None, "with_input": True, "bytes_max": 0, "whole": True}
         for row in self._fetch(_PAGE, {**_filter(wanted), **page}):
             return _letter(*row[:-1])
         return None

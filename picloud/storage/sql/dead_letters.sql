@@ -21,8 +21,8 @@ FROM (
         FROM dead_letters
         WHERE {matching}
             AND (
-                %(after_us)s::bigint IS NULL
-                OR (failed_at, id) < ('epoch'::timestamptz + %(after_us)s * interval '1 microsecond', %(after_id)s::uuid)
+                %(after_at)s::timestamptz IS NULL
+                OR (failed_at, id) < (%(after_at)s::timestamptz, %(after_id)s::uuid)
             )
         ORDER BY failed_at DESC, id DESC
         LIMIT %(limit)s

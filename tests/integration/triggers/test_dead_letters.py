@@ -151,8 +151,23 @@ def test_pages_have_each_letter_once_whatever_comes_in_between(
     assert len(seen) == len(there)
     assert {letter.id for letter in seen} == there
     assert [letter.failed_at for letter in seen] == sorted((letter.failed_at for letter in seen), reverse=True)
-    with pytest.raises(InvalidInput, match="the cursor is none"):
-        letters.page(app_id, ALL, limit=4, cursor="x")
+    for wrong in ("x", "", "1", f"1/{uuid4()}x", f"{'9' * 18}/{uuid4()}", f"{'9' * 19}/{uuid4()}"):
+        with pytest.raises(InvalidInput, match="the cursor is none"):
+            letters.page(app_id, ALL, limit=4, cursor=wrong)
+
+
+def test_pages_go_on_from_any_time_there_is(world: World, letters: DeadLetterAdministration, app_id: AppId) -> None:
+    times = [datetime(year, 6, 1, 1, 2, 3, 456789, UTC) for year in (2, 1969, 1970, 2026, 2250, 9998)]
+    for at in times:
+        bury(world.platform, "shop", failed_at=at)
+    seen: list[datetime] = []
+    cursor: str | None = None
+    while len(seen) <= len(times):
+        page, cursor = letters.page(app_id, ALL, limit=1, cursor=cursor)
+        seen += [letter.failed_at for letter in page]
+        if cursor is None:
+            break
+    assert seen == times[::-1]
 
 
 def test_an_id_may_be_cut_while_it_names_one(world: World, letters: DeadLetterAdministration, app_id: AppId) -> None:
