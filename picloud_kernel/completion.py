@@ -20,6 +20,8 @@ from picloud_kernel.session import Session
 MATCHES_MAX = 1000
 LETTERS_OFFERED_MAX = 50
 _RUNS_OPTIONS = ("--failed", "--limit")
+_LETTER_OPTIONS = ("--code=", *(f"--kind={kind}" for kind in TriggerKind), "--text=")
+_STATE_OPTIONS = tuple(f"--state={state}" for state in (*LetterState, "all"))
 
 _MAGIC_AT_END = re.compile(r"(?:^|\n)(%{1,2}\w*)\Z")
 _ARGUMENT_AT_END = re.compile(r"(?:^|\n)(%{1,2}\w+)[ \t]+((?:[^\n]*[ \t])?)([^ \t\n]*)\Z")
@@ -88,6 +90,7 @@ class Completion:
             ("%%endpoint", 1): lambda: _words(*METHODS),
             ("%%trigger", 1): lambda: _words(*TriggerKind),
             ("%reset", 0): lambda: _words("--drafts"),
+            ("%backfill", 0): lambda: _scripts(scope, ScriptKind.ENDPOINT),
             ("%deadletter", 0): self._letters,
             ("%redrive", 0): lambda: {**_words("--all"), **self._letters()},
             ("%discard", 0): lambda: {**_words("--all"), **self._letters()},
@@ -99,7 +102,9 @@ class Completion:
         if magic == "%runs":
             return _words(*_RUNS_OPTIONS)
         if magic == "%deadletters":
-            return _words("--code=", "--kind=", *(f"--state={state}" for state in (*LetterState, "all")), "--text=")
+            return {**_scripts(scope, ScriptKind.ENDPOINT), **_words(*_LETTER_OPTIONS, *_STATE_OPTIONS)}
+        if magic in ("%redrive", "%discard") and given[0] == "--all":
+            return {**_scripts(scope, ScriptKind.ENDPOINT), **_words(*_LETTER_OPTIONS)}
         if magic == "%%endpoint" and position > 2:
             return _words("auth=public", "auth=token", "timing=on")
         return {}

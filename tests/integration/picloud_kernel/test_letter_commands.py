@@ -175,4 +175,7 @@ def test_completion_knows_the_letters(platform: Platform, session: Session) -> N
 
     assert offered("%deadletter ") == [letter]
     assert offered("%redrive ") == ["--all", letter]
-    assert "--state=discarded" in offered("%deadletters ")
+    assert {"--state=discarded", "--kind=dead_letter", "mailer"} <= set(offered("%deadletters "))
+    assert offered("%discard --all mail") == offered("%backfill mail") == ["mailer"]
+    assert offered("%redrive --all mailer --te") == ["--text="]
+    assert offered(f"%redrive {letter} ") == []
