@@ -52,7 +52,7 @@ class Backfill:
         """Say how many ticks are run, or would be."""
         count = len(self.ticks)
         what = f"{count} {'tick' if count == 1 else 'ticks'} {'would be run' if dry_run else 'will be run'}"
-        return f"{what}, {self.ran_before} ran before." if self.ran_before else f"{what}."
+        return f"{what}, {self.ran_before} ran before: --again runs those, too." if self.ran_before else f"{what}."
 
 
 def choose_ticks(ticks: Sequence[datetime], ran: Collection[datetime], zone: tzinfo) -> Backfill:

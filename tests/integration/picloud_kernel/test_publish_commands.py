@@ -162,7 +162,7 @@ def test_ticks_are_run_after_all(cell: Cell) -> None:
     ticks = ["2025-01-01 09:00:00+09:00", "2025-01-01 10:00:00+09:00"]
     assert cell(f"{line} --dry-run").split("\n") == [*ticks, "2 ticks would be run."]
     assert cell(line).split("\n") == [*ticks, "2 ticks will be run."]
-    assert cell(line) == "0 ticks will be run, 2 ran before."
+    assert cell(line) == "0 ticks will be run, 2 ran before: --again runs those, too."
     assert cell(f"{line} --again --dry-run").endswith("2 ticks would be run.")
     for wrong in ("%backfill", f"{line} --no", f"{line} 1", f"{line} --again --again", "%backfill x now then"):
         with pytest.raises(InvalidInput):

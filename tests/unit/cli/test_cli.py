@@ -378,7 +378,7 @@ def test_ticks_are_run_after_all(picloud: Picloud, notebook: Notebook) -> None:
     ticks = ["2025-01-01T09:00:00+09:00", "2025-01-01T10:00:00+09:00"]
     assert picloud(*ask, *until, "--dry-run").out.splitlines() == [*ticks, "2 ticks would be run."]
     assert picloud(*ask, *until).out.splitlines() == [*ticks, "2 ticks will be run."]
-    assert picloud(*ask, *until).out == "0 ticks will be run, 2 ran before.\n"
+    assert picloud(*ask, *until).out == "0 ticks will be run, 2 ran before: --again runs those, too.\n"
     told = picloud(*ask, *until, "--again", "--dry-run", "--json").json()
     assert told == {"app": "blog", "trigger": "hourly", "dry_run": True, "ran_before": 0, "ticks": ticks}
     for wrong, message in (

@@ -77,4 +77,5 @@ def test_what_ran_is_left_out_and_does_not_count() -> None:
 def test_it_is_said_as_one_reads_it() -> None:
     at = moment("2026-03-01T00:00:00Z")
     assert Backfill((at,), 0).describe(dry_run=False) == "1 tick will be run."
-    assert Backfill((at, at), 3).describe(dry_run=True) == "2 ticks would be run, 3 ran before."
+    told = "2 ticks would be run, 3 ran before: --again runs those, too."
+    assert Backfill((at, at), 3).describe(dry_run=True) == told
