@@ -87,7 +87,7 @@ DECLARE
 BEGIN
     SELECT * INTO delivery
     FROM deliveries AS d
-    WHERE d.app_id = app AND d.event_id = taken AND d.trigger = taker AND d.lease = token
+    WHERE d.app_id = app AND d.event_id = taken AND d.trigger = taker AND d.lease = token AND d.cancelled_at IS NULL
     FOR UPDATE;
     IF NOT FOUND THEN
         RETURN false;
@@ -115,7 +115,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION picloud_count_failure IS
-    'Count a failed attempt under a lease and, with a time, let the job come again then; return false when the lease is lost.';
+    'Count a failed attempt under a lease and, with a time, let the job come again then; return false when it is lost or cancelled.';
 
 CREATE FUNCTION picloud_delete_settled() RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE

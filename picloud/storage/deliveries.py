@@ -74,20 +74,23 @@ class DeliveryRepository:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def take(self, key: Key, job_id: int) -> list[Delivery]:
+    def take(self, key: Key, job_id: int, worker_id: int | None = None) -> list[Delivery]:
         """Take a delivery for a job, and others of its batch; a job that takes again gets what it had.
 
-        Nothing when the delivery is settled, was cancelled, which settles it, is not due yet, or another job has it:
-        then the job has been put off to when it is due, or is gone.
+        `worker_id` says who has the job; None: nobody. Nothing when the delivery is settled, was cancelled, which
+        settles it, is not due yet, or another job or worker has it: then the job has been put off to when it is due, is
+        gone, or stays with the worker that has it.
         """
-        values = _names(key) | {"job_id": job_id, "token": uuid4()}
+        values = _names(key) | {"job_id": job_id, "worker_id": worker_id, "token": uuid4()}
         with self._database.lend() as connection:
             row = connection.execute(_SQL["take"], values).fetchone()
             if row is None:
-                if not _end_cancelled(connection, key, job_id):
-                    connection.execute(_SQL["leave"], values)
+                connection.execute(_SQL["leave"], values)
                 return []
-            _, again, *found = row
+            _, is_cancelled, again, *found = row
+            if is_cancelled:
+                _end_cancelled(connection, key, values["token"])
+                return []
             own = _delivery(values["token"], *found)
             if own.batch == 1 or own.attempts:
                 # What has failed is taken alone: else one message would fail all those beside it again and again.
@@ -102,14 +105,21 @@ class DeliveryRepository:
         come again with them. All are of one trigger. Returns False when some have been taken anew since: whoever has
         taken those decides over them.
         """
-        settle = {"app_id": done[0].app_id, "trigger": done[0].trigger, "token": lease} if done else {}
-        settle |= {"event_ids": [key.event_id for key in done]}
+        if self._finish(done, failures, lease):
+            return True
+        keys = [*done, *(failure.key for failure in failures)]
+        with self._database.lend() as connection:
+            connection.execute(_SQL["end_job"], _batch(keys) | {"job_id": job_id})
+        return False
+
+    def _finish(self, done: Sequence[Key], failures: Sequence[Failure], lease: UUID) -> bool:
+        settle = _batch(done) | {"token": lease} if done else {}
         if not failures:
             return self._database.fetch_one(_SQL["settle"], settle) == (len(done),)
         with self._database.connection() as connection:
             connection.execute(_SQL["hold_app"], {"app_id": failures[0].key.app_id})
             kept = not done or connection.execute(_SQL["settle"], settle).fetchone() == (len(done),)
-            counted = [_count_failure(connection, failure, job_id, lease) for failure in failures]
+            counted = [_count_failure(connection, failure, lease) for failure in failures]
             return kept and all(counted)
 
     def cancelled(self) -> set[Key]:
@@ -117,10 +127,10 @@ class DeliveryRepository:
         with self._database.lend() as connection:
             return {Key(*row) for row in connection.execute(_SQL["cancelled"])}
 
-    def end_cancelled(self, key: Key, job_id: int) -> bool:
-        """Settle a delivery of this job when it was cancelled: no attempt counts. Returns whether it was."""
-        with self._database.connection() as connection:
-            return _end_cancelled(connection, key, job_id)
+    def end_cancelled(self, key: Key, lease: UUID) -> bool:
+        """Settle a delivery under this lease when it was cancelled: no attempt counts. Returns whether it was."""
+        with self._database.lend() as connection:
+            return _end_cancelled(connection, key, lease)
 
     def delete_settled(self) -> int:
         """Delete events whose last deliveries ended at one moment, return how many."""
@@ -133,9 +143,7 @@ class DeliveryRepository:
             return [job for (job,) in connection.execute(_SQL["revive"])]
 
 
-def _count_failure(connection: psycopg.Connection, failure: Failure, job_id: int, lease: UUID) -> bool:
-    if _end_cancelled(connection, failure.key, job_id):
-        return True
+def _count_failure(connection: psycopg.Connection, failure: Failure, lease: UUID) -> bool:
     entry = {"at": failure.at.isoformat(), "code": failure.code, "message": failure.message}
     values = {
         **_names(failure.key),
@@ -147,15 +155,15 @@ def _count_failure(connection: psycopg.Connection, failure: Failure, job_id: int
         "message": storable(failure.message),
     }
     if connection.execute(_SQL["count_failure"], values).fetchone() != (True,):
-        return False
+        return _end_cancelled(connection, failure.key, lease)
     if failure.retry_at is None:
         connection.execute(_SQL["bury"], values)
         connection.execute(_SQL["settle"], values | {"event_ids": [failure.key.event_id]})
     return True
 
 
-def _end_cancelled(connection: psycopg.Connection, key: Key, job_id: int) -> bool:
-    if connection.execute(_SQL["end_cancelled"], _names(key) | {"job_id": job_id}).fetchone() is None:
+def _end_cancelled(connection: psycopg.Connection, key: Key, lease: UUID) -> bool:
+    if connection.execute(_SQL["end_cancelled"], _names(key) | {"token": lease}).fetchone() is None:
         return False
     _log.info("A later tick of %s has taken the place of a run", key.trigger,
               extra={"action": "run_cancelled", "trigger": key.trigger, "event": str(key.event_id)})  # fmt: skip
@@ -164,6 +172,10 @@ def _end_cancelled(connection: psycopg.Connection, key: Key, job_id: int) -> boo
 
 def _names(key: Key) -> dict[str, Any]:
     return {"app_id": key.app_id, "event_id": key.event_id, "trigger": key.trigger}
+
+
+def _batch(keys: Sequence[Key]) -> dict[str, Any]:
+    return {"app_id": keys[0].app_id, "event_ids": [key.event_id for key in keys], "trigger": keys[0].trigger}
 
 
 def _delivery(

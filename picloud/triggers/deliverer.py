@@ -41,16 +41,19 @@ class Deliverer:
         self._history = history
         self._cancellations = Cancellations(deliveries)
 
-    def deliver(self, key: Key, job_id: int) -> None:
-        """Make the delivery, and end the job or let it come again; raises `PlatformError` when it cannot do so now."""
-        taken = self._deliveries.take(key, job_id)
+    def deliver(self, key: Key, job_id: int, worker_id: int | None = None) -> None:
+        """Make the delivery, and end the job or let it come again; raises `PlatformError` when it cannot do so now.
+
+        `worker_id` says who has the job; None: nobody.
+        """
+        taken = self._deliveries.take(key, job_id, worker_id)
         if not taken:
             return
         try:
             with self._cancellations.reaching(taken[0]) as interruption:
                 failed = self._run(taken, interruption)
         except RunInterrupted:
-            if self._deliveries.end_cancelled(key, job_id):
+            if self._deliveries.end_cancelled(key, taken[0].lease):
                 return
             raise
         gone = {failure.key for failure in failed}

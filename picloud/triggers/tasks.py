@@ -203,7 +203,7 @@ def build_app(database: Database, deliverer: Deliverer, settings: Settings) -> A
         """Run a trigger's script on an event."""
         job = context.job.id
         assert job is not None  # noqa: S101  (it comes from the database)
-        deliverer.deliver(Key(UUID(app_id), UUID(event_id), trigger), job)
+        deliverer.deliver(Key(UUID(app_id), UUID(event_id), trigger), job, context.job.worker_id)
 
     @app.periodic(cron=EVERY_10_S)
     @app.task(name=STALLED, queueing_lock=STALLED, priority=1)  # not behind all that waits

@@ -21,6 +21,10 @@ __all__ = ["lua", "open_app", "platform"]
 
 SEE = "kv.set('seen:' .. kv.incr('n'), event) "
 """Script: keep the event for `World.seen`."""
+BLOCKED: LiteralString = (
+    "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+)
+"""Statement: tells whether any waits for a lock."""
 
 
 class World:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import LiteralString
 from uuid import UUID, uuid4
 
@@ -27,12 +28,12 @@ from picloud.errors import (
 from picloud.model.release import TestSource
 from picloud.model.script import Script, ScriptKind
 from picloud.model.trigger import Trigger, TriggerKind
-from picloud.storage.deliveries import DeliveryRepository, Key
+from picloud.storage.deliveries import DeliveryRepository, Failure, Key
 from picloud.storage.kv import delete_expired
 from picloud.storage.queries import load
 from picloud.testing.processes import wait_until
 from tests.integration.sdk.conftest import Lua
-from tests.integration.triggers.conftest import SEE, World
+from tests.integration.triggers.conftest import BLOCKED, SEE, World
 
 OpenApp = Callable[[str], Lua]
 
@@ -442,6 +443,53 @@ def test_who_took_over_decides_also_when_the_frozen_worker_is_first(lua: Lua, wo
     assert len(world.seen()) == 2
 
 
+def test_a_worker_that_was_frozen_before_it_began_leaves_the_job_to_whom_it_is_now(lua: Lua, world: World) -> None:
+    world.publish(QUEUE)
+    lua("queue.send('mails', 1)")
+    job = world.runnable()
+    assert job is not None
+    number, key = job
+    (frozen,), (taker,) = world.rows(
+        "INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now()), (now()) RETURNING id"
+    )
+    world.rows("UPDATE procrastinate_jobs SET status = 'doing', worker_id = %s", taker)
+    deliveries = DeliveryRepository(world.platform.database)
+    [own] = deliveries.take(key, number, taker)
+    for hours in (0, 1):
+        world.rows("UPDATE deliveries SET due_at = now() + %s * interval '1 hour'", hours)
+        world.platform.deliverer.deliver(key, number, frozen)
+    assert world.rows("SELECT status, scheduled_at FROM procrastinate_jobs") == [("doing", None)]
+    assert deliveries.finish([key], [], number, own.lease)
+    assert (world.count("deliveries"), world.seen()) == (0, [])
+
+
+def test_a_job_that_is_not_the_delivery_s_ends_without_it(lua: Lua, world: World) -> None:
+    world.publish(QUEUE)
+    lua("queue.send('mails', 1)")
+    job = world.runnable()
+    assert job is not None
+    [(other,)] = world.rows(
+        "INSERT INTO procrastinate_jobs (queue_name, task_name, args) SELECT queue_name, task_name, args "
+        "FROM procrastinate_jobs RETURNING id"
+    )
+    world.platform.deliverer.deliver(job[1], other)
+    assert (world.seen(), world.rows("SELECT id FROM procrastinate_jobs")) == ([], [(job[0],)])
+    assert world.work() == 1
+
+
+@pytest.mark.parametrize("fails", [True, False])
+def test_a_run_whose_app_went_meanwhile_leaves_no_job(lua: Lua, world: World, fails: bool) -> None:
+    world.publish(QUEUE)
+    lua("queue.send('mails', 1)")
+    number, key = world.runnable() or (0, Key(uuid4(), uuid4(), ""))
+    deliveries = DeliveryRepository(world.platform.database)
+    [own] = deliveries.take(key, number)
+    world.platform.apps.delete("shop")
+    failures = [Failure(key, datetime.now(UTC), "runtime_error", "no", {}, None)] if fails else []
+    assert not deliveries.finish([] if fails else [key], failures, number, own.lease)
+    assert world.count("procrastinate_jobs") == 0
+
+
 def test_a_job_that_is_taken_over_finds_its_batch_again(lua: Lua, world: World) -> None:
     world.publish(f"%%trigger x queue mails batch=3 retries=0\n{HELD}{COUNT}")
     lua("queue.send_many('mails', { 1, 2, 3, 4 })")
@@ -581,8 +629,8 @@ def test_a_publish_between_take_and_run_is_no_fault(lua: Lua, world: World, monk
     lua("queue.send('mails', 1)")
     take = DeliveryRepository.take
 
-    def take_and_publish(repository: DeliveryRepository, key: Key, job_id: int) -> object:
-        taken = take(repository, key, job_id)
+    def take_and_publish(repository: DeliveryRepository, key: Key, job_id: int, worker_id: int | None) -> object:
+        taken = take(repository, key, job_id, worker_id)
         world.publish(f"%%trigger q queue mails\n{SEE}", KV)
         return taken
 
@@ -666,9 +714,6 @@ def test_a_redrive_goes_to_the_trigger_as_it_is_now(lua: Lua, world: World) -> N
     assert [e["key"] for e in world.seen()] == ["user:1"]
 
 
-BLOCKED: LiteralString = (
-    "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-)
 TWO_TRIGGERS = (
     "%%trigger a topic t retries=0\nif not kv.get('ok') then error('no') end " + SEE,
     "%%trigger b topic t\nkv.incr('b')",
