@@ -32,13 +32,13 @@ BEGIN
 END
 $$;
 
--- A job that is to come back for a delivery which is gone meanwhile would keep those behind it from running until then.
+-- A job that is to come back for a delivery which is gone or cancelled meanwhile would keep those behind it from running until then.
 CREATE FUNCTION picloud_come_back_at_once() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
     PERFORM FROM deliveries
     WHERE app_id = (NEW.args ->> 'app_id')::uuid AND event_id = (NEW.args ->> 'event_id')::uuid
-        AND trigger = NEW.args ->> 'trigger'
-    FOR KEY SHARE; -- whoever deletes it now sees this job waiting afterwards
+        AND trigger = NEW.args ->> 'trigger' AND cancelled_at IS NULL
+    FOR KEY SHARE; -- whoever deletes or cancels it now sees this job waiting afterwards
     IF NOT FOUND THEN
         NEW.scheduled_at := NULL;
     END IF;

@@ -275,9 +275,9 @@ def _add_left(connection: psycopg.Connection, schedule: _Schedule, left: Sequenc
 def _cancel_runs(connection: psycopg.Connection, key: ScheduleKey, now: datetime) -> None:
     """Let runs of earlier ticks end, and forget those that wait to be run, for the first time or again."""
     values = {**key._asdict(), "now": now}
-    dropped = [event for (event,) in connection.execute(_SQL["drop_waiting"], values)]
-    if dropped:
-        connection.execute(_SQL["drop_jobs"], {"events": dropped})
+    connection.execute(_SQL["hold_runs"], values)
+    if jobs := [job for (job,) in connection.execute(_SQL["drop_waiting"], values)]:
+        connection.execute(_SQL["drop_jobs"], {"jobs": jobs})
     connection.execute(_SQL["cancel_running"], values)
 
 

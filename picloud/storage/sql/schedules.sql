@@ -45,12 +45,19 @@ SELECT count(*) FROM (
     SELECT FROM deliveries WHERE app_id = %(app_id)s AND trigger = %(trigger)s AND NOT is_backfilled LIMIT %(limit)s
 ) AS running
 
+-- name: hold_runs
+-- A run that fails now would be neither among those that wait nor among those that go on.
+SELECT FROM deliveries
+WHERE app_id = %(app_id)s AND trigger = %(trigger)s AND redrives IS NULL AND NOT is_backfilled
+ORDER BY number
+FOR UPDATE
+
 -- name: drop_waiting
 -- What somebody asked for, by a redrive or a backfill, keeps its place.
 WITH dropped AS (
     DELETE FROM deliveries
     WHERE app_id = %(app_id)s AND trigger = %(trigger)s AND taken_by IS NULL AND redrives IS NULL AND NOT is_backfilled
-    RETURNING event_id
+    RETURNING event_id, job
 ), noted AS (
     UPDATE ticks AS t
     SET cancelled_at = %(now)s
@@ -61,18 +68,26 @@ WITH dropped AS (
     USING dropped AS d
     WHERE e.app_id = %(app_id)s AND e.id = d.event_id
 )
-SELECT event_id::text FROM dropped
+SELECT job FROM dropped
 
 -- name: drop_jobs
 -- A statement after that one, to see the jobs as they are when nobody works on the deliveries any more.
 DELETE FROM procrastinate_jobs
-WHERE status = 'todo' AND task_name = 'picloud.deliver' AND args ->> 'event_id' = ANY (%(events)s::text[])
+WHERE status = 'todo' AND id = ANY (%(jobs)s::bigint[])
 
 -- name: cancel_running
-UPDATE deliveries
-SET cancelled_at = %(now)s
-WHERE app_id = %(app_id)s AND trigger = %(trigger)s AND taken_by IS NOT NULL AND cancelled_at IS NULL AND redrives IS NULL
-    AND NOT is_backfilled
+-- A job that waits, after a fault of the platform, comes at once, to end with its delivery.
+WITH cancelled AS (
+    UPDATE deliveries
+    SET cancelled_at = %(now)s
+    WHERE app_id = %(app_id)s AND trigger = %(trigger)s AND taken_by IS NOT NULL AND cancelled_at IS NULL
+        AND redrives IS NULL AND NOT is_backfilled
+    RETURNING taken_by
+)
+UPDATE procrastinate_jobs AS j
+SET scheduled_at = NULL
+FROM cancelled AS c
+WHERE j.id = c.taken_by AND j.status = 'todo'
 
 -- name: add_events
 -- The database makes their deliveries and jobs, but for those of a backfill, which are made below.
@@ -160,12 +175,12 @@ WITH hastened AS (
     UPDATE deliveries
     SET due_at = greatest(%(now)s, due_at - (%(accounted)s - %(now)s))
     WHERE app_id = %(app_id)s AND trigger = %(trigger)s AND taken_by IS NULL AND due_at >= %(accounted)s
-    RETURNING event_id, due_at
+    RETURNING job, due_at
 )
 UPDATE procrastinate_jobs AS j
 SET scheduled_at = h.due_at
 FROM hastened AS h
-WHERE j.status = 'todo' AND j.task_name = 'picloud.deliver' AND j.args ->> 'event_id' = h.event_id::text
+WHERE j.id = h.job AND j.status = 'todo'
 
 -- name: ran_at
 SELECT first_at

@@ -18,7 +18,7 @@ from picloud.storage.schedules import ScheduleRepository
 from picloud.testing.processes import wait_until
 from picloud.triggers.worker import EXIT_STUCK
 from tests.integration.sdk.conftest import Lua
-from tests.integration.triggers.conftest import World
+from tests.integration.triggers.conftest import BLOCKED, World
 from tests.integration.triggers.test_trigger_worker import StartWorker, shut, start, take_over
 from tests.integration.triggers.test_worker import worker
 
@@ -164,6 +164,80 @@ def test_a_cancelled_run_that_fails_spends_nothing_and_is_no_dead_letter(minutel
     assert minutely.deliveries.finish([], [failure], number, lease)
     assert minutely.ticks() == [(1, "ran", True), (2, "ran", False)]
     assert (minutely.world.count("deliveries"), minutely.world.letters()) == (1, [])
+
+
+def test_a_frozen_worker_does_not_end_what_another_has_taken_over(minutely: Minutely) -> None:
+    number, key, stale = cancelled_in_mid_run(minutely)
+    minutely.world.rows("UPDATE deliveries SET cancelled_at = NULL")
+    [own] = minutely.deliveries.take(key, number)
+    minutely.world.rows("UPDATE deliveries SET cancelled_at = now() WHERE event_id = %s", key.event_id)
+    failure = Failure(key, datetime.now(UTC), "runtime_error", "no", {}, None)
+    assert not minutely.deliveries.end_cancelled(key, stale)
+    assert not minutely.deliveries.finish([], [failure], number, stale)
+    assert minutely.deliveries.cancelled() == {key}  # the run that goes on has yet to hear of it
+    assert (minutely.world.letters(), minutely.world.count("procrastinate_jobs")) == ([], 2)
+    assert minutely.deliveries.end_cancelled(key, own.lease)
+    assert minutely.world.count("procrastinate_jobs") == 1
+
+
+@pytest.mark.parametrize("retries", [True, False])
+def test_a_run_that_is_cancelled_as_its_failure_is_counted_spends_nothing(minutely: Minutely, retries: bool) -> None:
+    minutely.publish("return 1")
+    minutely.step(1)
+    number, key = minutely.job()
+    [own] = minutely.deliveries.take(key, number)
+    now = datetime.now(UTC)
+    failure = Failure(key, now, "runtime_error", "no", {}, now + timedelta(hours=1) if retries else None)
+    with ThreadPoolExecutor(1) as pool:
+        with minutely.world.platform.database.connection() as scheduler:
+            scheduler.execute("UPDATE deliveries SET cancelled_at = now()")
+            ending = pool.submit(minutely.deliveries.finish, [], [failure], number, own.lease)
+            wait_until(lambda: ending.done() or minutely.world.rows(BLOCKED))
+        assert ending.result(30)
+    assert minutely.is_clean()
+    assert minutely.world.count("procrastinate_jobs") == 0
+
+
+def test_a_tick_that_comes_as_a_failure_is_counted_drops_the_run(minutely: Minutely) -> None:
+    minutely.publish("return 1")
+    minutely.step(1)
+    number, key = minutely.job()
+    [own] = minutely.deliveries.take(key, number)
+    count = "SELECT picloud_count_failure(%s, %s, %s, %s, '[]', now() + interval '1 hour')"
+    with ThreadPoolExecutor(1) as pool:
+        with minutely.world.platform.database.connection() as worker:
+            worker.execute(count, [key.app_id, key.trigger, key.event_id, own.lease])
+            ticking = pool.submit(minutely.step, 2)
+            wait_until(lambda: ticking.done() or minutely.world.rows(BLOCKED))
+        ticking.result(30)
+    assert minutely.ticks() == [(1, "ran", True), (2, "ran", False)]
+    assert minutely.world.runnable() == minutely.job()
+
+
+def test_a_cancelled_run_that_waits_for_the_platform_ends_at_once(minutely: Minutely) -> None:
+    """Its job, which pauses after a fault, would keep the later tick from running until then."""
+    minutely.publish("return 1")
+    minutely.step(1)
+    number, key = minutely.job()
+    minutely.deliveries.take(key, number)
+    rows = minutely.world.rows
+    rows("UPDATE procrastinate_jobs SET scheduled_at = now() + interval '1 day'")
+    minutely.step(2)
+    assert minutely.world.runnable() == (number, key)
+    rows("UPDATE procrastinate_jobs SET status = 'doing' WHERE id = %s", number)
+    rows("SELECT procrastinate_retry_job_v2(%s, now() + interval '1 day', NULL, NULL, NULL)", number)
+    assert minutely.world.work() == 2
+    assert minutely.ticks() == [(1, "ran", True), (2, "ran", False)]
+    assert minutely.is_clean()
+
+
+def test_two_cancelled_runs_do_not_wait_for_each_other(minutely: Minutely) -> None:
+    number, key, _ = cancelled_in_mid_run(minutely)
+    other, later = minutely.job()
+    minutely.world.rows("UPDATE deliveries SET cancelled_at = now(), taken_by = job")
+    for job, delivery in ((other, later), (number, key)):
+        assert minutely.deliveries.take(delivery, job) == []
+    assert minutely.is_clean()
 
 
 def test_a_worker_that_dies_in_between_leaves_the_cancellation(minutely: Minutely) -> None:
