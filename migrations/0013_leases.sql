@@ -128,7 +128,8 @@ BEGIN
         WHERE e.kind <> 'queue' AND e.sent_at < now() - interval '1 minute'
             AND NOT EXISTS (SELECT FROM deliveries AS d WHERE d.app_id = e.app_id AND d.event_id = e.id)
     LOOP
-        PERFORM FROM events AS e WHERE e.app_id = event.app_id AND e.id = event.id FOR UPDATE;
+        PERFORM FROM events AS e WHERE e.app_id = event.app_id AND e.id = event.id FOR UPDATE SKIP LOCKED;
+        CONTINUE WHEN NOT FOUND; -- somebody redrives it
         DELETE FROM events AS e
         WHERE e.app_id = event.app_id AND e.id = event.id
             AND NOT EXISTS (SELECT FROM deliveries AS d WHERE d.app_id = e.app_id AND d.event_id = e.id);
