@@ -1,11 +1,14 @@
+import shutil
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from picloud.errors import DatabaseUnavailable, MigrationError
-from picloud.storage.database import connect
+from picloud.storage.database import Database, connect
+from picloud.storage.deliveries import DeliveryRepository, Key
 from picloud.storage.migrate import default_folder, migrate, read_migrations
 
 
@@ -87,3 +90,36 @@ def test_a_role_without_rights_gets_a_sentence(empty_database_url: str, folder: 
 def test_no_server_is_database_unavailable(tmp_path: Path) -> None:
     with pytest.raises(DatabaseUnavailable):
         migrate(f"host={tmp_path} dbname=none")
+
+
+def test_deliveries_from_before_leases_are_made_by_the_jobs_they_have(empty_database_url: str, tmp_path: Path) -> None:
+    for path in sorted(default_folder().glob("*.sql"))[:9]:
+        shutil.copy(path, tmp_path)
+    migrate(empty_database_url, folder=tmp_path)
+    with connect(empty_database_url) as connection:
+        connection.execute("""
+            INSERT INTO apps (name) VALUES ('shop');
+            INSERT INTO events (app_id, id, kind, name, is_json, payload, due_at, sent_at)
+            SELECT id, gen_random_uuid(), 'queue', 'q', true, '1', now() - interval '1 minute', now()
+            FROM apps, generate_series(1, 4);
+            INSERT INTO deliveries (app_id, event_id, trigger, script, options, due_at)
+            SELECT app_id, id, 'q', 'q', '{"batch": 2, "timeout_s": null, "retry": {}}', due_at
+            FROM events ORDER BY number;
+            UPDATE deliveries SET taken_by = 1 WHERE number <= 2; -- by a batch
+            DELETE FROM procrastinate_jobs WHERE id = 2; -- which has ended
+            UPDATE deliveries SET attempts = 1, due_at = now() + interval '1 hour' WHERE number = 3;
+        """)
+    migrate(empty_database_url)
+    with closing(Database(empty_database_url, pool_size=1, timeout_s=5.0)) as database:
+        database.open()
+        deliveries = DeliveryRepository(database)
+        assert deliveries.revive() == []
+        with database.connection() as connection:
+            rows = connection.execute(
+                "SELECT app_id, event_id, trigger, job, ready_at = 'infinity' FROM deliveries ORDER BY number"
+            ).fetchall()
+        one, two, failed, waits = (Key(*row[:3]) for row in rows)
+        assert [row[3:] for row in rows] == [(1, False), (None, False), (3, True), (4, False)]
+        assert [delivery.key for delivery in deliveries.take(one, 1)] == [one, two]
+        assert deliveries.take(failed, 3) == []
+        assert [delivery.key for delivery in deliveries.take(waits, 4)] == [waits]
