@@ -62,11 +62,10 @@ class Cancellations:
     def _look(self, runs: list[tuple[Interruption, Key]]) -> None:
         try:
             cancelled = self._deliveries.cancelled()
+            for interruption, key in runs:
+                if key in cancelled:
+                    interruption.interrupt()
         except DatabaseUnavailable:  # which has said so in the log
-            return
-        except Exception:
+            pass
+        except Exception:  # nobody else would look
             _log.exception("Looking for cancelled runs failed", extra={"action": "cancellations_failed"})
-            return
-        for interruption, key in runs:
-            if key in cancelled:
-                interruption.interrupt()

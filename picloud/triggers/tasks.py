@@ -1,6 +1,6 @@
 """The procrastinate application: where jobs are kept and which tasks there are.
 
-Jobs of deliveries are made by the database, in the transaction of the event (`0008_triggers.sql`).
+Jobs of deliveries are made by the database, in the transaction of the event (`0013_leases.sql`).
 """
 
 from __future__ import annotations
