@@ -15,23 +15,6 @@ CREATE INDEX schedules_accounted ON schedules (accounted_at);
 CREATE INDEX ticks_ran ON ticks (app_id, trigger, first_at) WHERE outcome = 'ran';
 CREATE INDEX ticks_event ON ticks (app_id, event_id) WHERE event_id IS NOT NULL;
 
-CREATE OR REPLACE FUNCTION picloud_defer(delivery deliveries) RETURNS void LANGUAGE plpgsql AS $$
-DECLARE
-    event events;
-    lock text;
-BEGIN
-    SELECT * INTO event FROM events WHERE app_id = delivery.app_id AND id = delivery.event_id;
-    IF event.key IS NOT NULL THEN -- changes of one entry or document are taken one after the other
-        lock := format('%s/%s/%s/%s', delivery.app_id, delivery.trigger, event.name, encode(sha256(event.key), 'hex'));
-    ELSIF event.kind = 'cron' AND delivery.options ->> 'overlap' <> 'allow' THEN -- and so are ticks
-        lock := format('%s/%s', delivery.app_id, delivery.trigger);
-    END IF;
-    PERFORM procrastinate_defer_jobs_v1(ARRAY[ROW('triggers', 'picloud.deliver', 0, lock, NULL,
-        jsonb_build_object('app_id', delivery.app_id, 'event_id', delivery.event_id, 'trigger', delivery.trigger),
-        CASE WHEN delivery.due_at > now() THEN delivery.due_at END)::procrastinate_job_to_defer_v1]);
-END
-$$;
-
 -- A job that is to come back for a delivery which is gone or cancelled meanwhile would keep those behind it from running until then.
 CREATE FUNCTION picloud_come_back_at_once() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
