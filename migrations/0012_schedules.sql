@@ -21,7 +21,9 @@ BEGIN
     PERFORM FROM deliveries
     WHERE app_id = (NEW.args ->> 'app_id')::uuid AND event_id = (NEW.args ->> 'event_id')::uuid
         AND trigger = NEW.args ->> 'trigger' AND cancelled_at IS NULL
-    FOR KEY SHARE; -- whoever deletes or cancels it now sees this job waiting afterwards
+    -- Whoever deletes or cancels it afterwards sees this job waiting. Who has it now may want the job next: it is not waited for,
+    -- and a job that comes too early is put off.
+    FOR KEY SHARE SKIP LOCKED;
     IF NOT FOUND THEN
         NEW.scheduled_at := NULL;
     END IF;

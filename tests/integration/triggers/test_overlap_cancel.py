@@ -296,6 +296,22 @@ def test_a_job_that_comes_back_for_a_run_that_waits_keeps_its_time(minutely: Min
     assert rows("SELECT scheduled_at FROM procrastinate_jobs") == [(again,)]
 
 
+def test_a_job_is_taken_over_while_its_run_ends_without_a_deadlock(minutely: Minutely) -> None:
+    minutely.publish("return 1")
+    minutely.step(1)
+    number, key = minutely.job()
+    minutely.deliveries.take(key, number)
+    rows = minutely.world.rows
+    rows("UPDATE procrastinate_jobs SET status = 'doing'")
+    again = "SELECT procrastinate_retry_job_v2(%s, now() + interval '1 day', NULL, NULL, NULL)"
+    with ThreadPoolExecutor(1) as pool, minutely.world.platform.database.connection() as ending:
+        ending.execute("SELECT FROM deliveries FOR UPDATE")
+        taking_over = pool.submit(rows, again, number)
+        wait_until(lambda: taking_over.done() or rows(BLOCKED))
+        assert taking_over.done()
+    assert rows("SELECT scheduled_at FROM procrastinate_jobs") == [(None,)]
+
+
 def test_what_somebody_redrives_is_not_cancelled(minutely: Minutely) -> None:
     minutely.publish("error('no')", "retries=0")
     minutely.step(1)
