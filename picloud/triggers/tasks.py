@@ -110,7 +110,8 @@ class _Jobs(JobManager):
 
         Procrastinate's own heart stops when a worker is to end, while its last jobs go on.
         """
-        worker = await super().register_worker()
+        row = await self.connector.execute_query_one_async(_SQL["register_worker"])
+        worker: int = row["worker_id"]
         self._stop_beating()
         self._beating = asyncio.create_task(self._beat(worker))
         return worker
@@ -133,7 +134,8 @@ class _Jobs(JobManager):
     async def finish_job(self, job: Job, status: Status, delete_job: bool) -> None:
         """Note how a job ended."""
         if job.task_name != DELIVER:
-            await super().finish_job(job, status, delete_job)
+            values = {"job_id": job.id, "worker_id": job.worker_id, "status": status.value, "delete": delete_job}
+            await self.connector.execute_query_async(_SQL["end_job"], **values)
 
     async def retry_job(self, job: Job, retry_at: datetime | None = None, *_: object, **__: object) -> None:
         """Let a job come again, otherwise as it is."""

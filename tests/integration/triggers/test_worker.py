@@ -1,5 +1,6 @@
 """The worker as a process."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -10,10 +11,12 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from procrastinate.jobs import Job, Status
 
+from picloud.platform import Platform
 from picloud.storage.embedded import acquire
 from picloud.testing.processes import postmaster_pid, scratch_home, wait_until
-from picloud.triggers.tasks import HOUSEKEEPING
+from picloud.triggers.tasks import HOUSEKEEPING, build_app
 
 WORKER = ("-m", "picloud", "worker")
 
@@ -106,3 +109,20 @@ def test_no_database_at_the_start_is_an_error(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, *WORKER], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "database does not answer" in done.stderr.lower()
+
+
+def test_the_end_of_a_job_the_server_forgot_ends_no_other_of_its_number(platform: Platform) -> None:
+    app = build_app(platform.database, platform.deliverer, platform.settings)
+    forgotten = Job(id=1, queue="default", lock=None, queueing_lock=None, task_name=HOUSEKEEPING, worker_id=7)
+
+    async def end() -> None:
+        async with app.open_async():
+            for delete in (True, False):
+                await app.job_manager.finish_job(forgotten, Status.SUCCEEDED, delete)
+
+    with platform.database.connection() as connection:
+        insert = "INSERT INTO procrastinate_jobs (queue_name, task_name) VALUES ('default', %s)"
+        connection.execute(insert, [HOUSEKEEPING])
+    asyncio.run(end())
+    with platform.database.connection() as connection:
+        assert connection.execute("SELECT id, status FROM procrastinate_jobs").fetchall() == [(1, "todo")]
