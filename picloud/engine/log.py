@@ -21,8 +21,9 @@ KEPT_BYTES_MAX: Final = 16 * 1024
 """Of the lines kept with the record of a run."""
 _PRINT: Final = b"print"
 """The level of a printed line."""
-_BREAKS = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-"""Control characters but the tab, what breaks lines, and what shows text in another order than it is in."""
+_BREAKS = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters but the tab, what breaks lines, what shows text in another order than it is in, and halves of
+surrogate pairs, which no encoding has."""
 _ESCAPES: Final = {"\n": "\\n", "\r": "\\r"}
 ENTRY_FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 _script_log = logging.getLogger("picloud.script")
