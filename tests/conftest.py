@@ -26,5 +26,5 @@ def _as_utf8(value: Any) -> Any:
         case dict():
             return {_as_utf8(key): _as_utf8(item) for key, item in value.items()}
         case list() | tuple():
-            return [_as_utf8(item) for item in value]
+            return type(value)(map(_as_utf8, value))
     return value
