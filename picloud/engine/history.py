@@ -208,12 +208,12 @@ class RunHistory:
                 del waiting[app_id]
 
     def close(self) -> None:
-        """Write what waits, if that can be done soon."""
+        """Write what waits, if that can be done soon; what ends later, because nobody waits for it, is not noted."""
         self._stop.set()
         if self._writer is None:
             return
         self._writer.join(CLOSE_S)
-        if self._writer.is_alive() or self._waiting:
+        if self._writer.is_alive() or not self._try_flush():
             _log.error(
                 "The last notes of runs are lost: the database did not take them in time",
                 extra={"action": "history_failed"},
@@ -243,11 +243,13 @@ class RunHistory:
             self._try_flush()
         self._try_flush()
 
-    def _try_flush(self) -> None:
+    def _try_flush(self) -> bool:
+        """Write what waits; return False when that has to wait on."""
         try:
             self.flush()
         except DatabaseUnavailable:  # which has said so in the log
-            return
+            return False
+        return True
 
     def _write(self, waiting: _Waiting) -> None:
         try:
