@@ -74,7 +74,8 @@ class Runs:
             wanted = self.name.value.strip() or self.result.value is not None
             none = "No such run is kept." if wanted else "Nothing has run yet."
             return markup.hint(f"{none} A run is listed within a second or two of its end.")
-        shown = markup.table("Runs of the app", TITLES, map(_row, self._page.runs))
+        head = [title.capitalize() for title in TITLES]
+        shown = markup.table("Runs of the app", head, map(_row, self._page.runs))
         older = [] if self._page.next is None else [markup.hint("There are older runs.")]
         return markup.join([shown, *older])
 
