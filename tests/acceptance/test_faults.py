@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.app import CANCELLING, SCHEDULES
 from tests.faults.books import audit
 from tests.faults.drill import WEIGHTS, drill
 from tests.faults.load import Fate
@@ -22,13 +23,16 @@ def test_every_event_is_accounted_for_whatever_is_killed(tmp_path: Path) -> None
     assert report.faults.keys() == WEIGHTS.keys()
     books, fates = report.books, report.load.fates
     assert sum(fate is Fate.ACKNOWLEDGED for fate in fates.values()) > 20
+    assert any(tick.is_cancelled for tick in books.ticks[CANCELLING])
     # What the books are checked for is found: each of these leaves out, doubles or bends one entry.
     [letter, *letters] = books.letters
+    note = next(note for note in books.done if note.trigger not in SCHEDULES)
+    others = [other for other in books.done if other is not note]
     for bent in (
         replace(books, ledger=dict(list(books.ledger.items())[1:])),
-        replace(books, done=books.done[1:]),
-        replace(books, done=[*books.done, books.done[0]]),
-        replace(books, done=[replace(books.done[0], attempt=books.done[0].attempt + 1), *books.done[1:]]),
+        replace(books, done=others),
+        replace(books, done=[*books.done, note]),
+        replace(books, done=[replace(note, attempt=note.attempt + 1), *others]),
         replace(books, letters=letters),
         replace(books, letters=[replace(letter, codes=("platform_error", *letter.codes[1:])), *letters]),
         replace(books, starts=[*books.starts, replace(books.starts[-1], attempt=7)]),

@@ -12,6 +12,14 @@ from typing import Final
 APP: Final = "drill"
 PATH: Final = "/cause"
 KEYS: Final = 8
+CANCELLING: Final = "cancelling"
+"""The schedule of which each third tick takes so long that the next one ends its run."""
+OUTLAST: Final = """local began, tick = time.now(), event.tick.scheduled_at
+for _ = 1, tick % 3 == 0 and 4000 or 0 do
+  kv.get("nothing")
+  if time.now() > began + 1.5 then break end
+end
+"""
 FAILS_MAX: Final = 2
 SLOW_CALLS: Final = 400
 """Calls of the SDK a slow run makes: long enough to be cut off."""
@@ -91,7 +99,7 @@ error("on purpose")""",
     """%%trigger mourner dead_letter retries=0
 require("books").take("mourner", event, { request = event.dead_letter.id })""",
 )
-SCHEDULES: Final = {"skipping": "", "queueing": "overlap=queue catch_up=all"}
+SCHEDULES: Final = {"skipping": "", "queueing": "overlap=queue catch_up=all", CANCELLING: "overlap=cancel"}
 """Cron triggers, with their options."""
 EACH_SECOND: Final = "* * * * * *"
 HARDLY_EVER: Final = "0 0 29 2 *"
@@ -100,7 +108,7 @@ HARDLY_EVER: Final = "0 0 29 2 *"
 def cells(schedule: str) -> list[str]:
     """Return all the app consists of, with a cron expression for its schedules."""
     ticking = (
-        f'%%trigger {name} cron "{schedule}" {options} retries=0\n'
+        f'%%trigger {name} cron "{schedule}" {options} retries=0\n{OUTLAST if name == CANCELLING else ""}'
         f'require("books").take("{name}", event, {{ request = tostring(event.tick.scheduled_at) }})'
         for name, options in SCHEDULES.items()
     )

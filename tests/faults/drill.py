@@ -68,7 +68,8 @@ class Report:
             yield "{:<10}{:>8}{:>8}{:>8}{:>10}{:>14.1f} s".format(*row)
         for name, ticks in self.books.ticks.items():
             ran = sum(tick.event is not None for tick in ticks)
-            yield f"ticks of {name}: {sum(tick.count for tick in ticks)}, {ran} ran"
+            cancelled = sum(tick.is_cancelled for tick in ticks)
+            yield f"ticks of {name}: {sum(tick.count for tick in ticks)}, {ran} ran, {cancelled} of them cancelled"
         yield f"wrong: {len(self.findings)}"
         yield from self.findings
 
