@@ -60,6 +60,11 @@ def find_app(connection: psycopg.Connection, name: str) -> App | None:
     return app_of(*row) if row else None
 
 
+def hold_app(connection: psycopg.Connection, app_id: UUID) -> None:
+    """Keep the app from being published or deleted until the caller's transaction ends; waits for who is at it."""
+    connection.execute(_SQL["hold_app"], {"app_id": app_id})
+
+
 def app_of(app_id: UUID, name: str, revision: int, created_at: datetime) -> App:
     """Make an app of a row."""
     return App(AppId(app_id), name, revision, created_at)

@@ -15,7 +15,7 @@ from psycopg.types.json import Jsonb
 from picloud.model.app import App
 from picloud.model.event import Event
 from picloud.model.trigger import RetryPolicy, TriggerKind
-from picloud.storage.apps import app_of
+from picloud.storage.apps import app_of, hold_app
 from picloud.storage.database import Database
 from picloud.storage.queries import load
 from picloud.storage.storable import storable
@@ -117,7 +117,7 @@ class DeliveryRepository:
         if not failures:
             return self._database.fetch_one(_SQL["settle"], settle) == (len(done),)
         with self._database.connection() as connection:
-            connection.execute(_SQL["hold_app"], {"app_id": failures[0].key.app_id})
+            hold_app(connection, failures[0].key.app_id)
             kept = not done or connection.execute(_SQL["settle"], settle).fetchone() == (len(done),)
             counted = [_count_failure(connection, failure, lease) for failure in failures]
             return kept and all(counted)

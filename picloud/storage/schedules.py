@@ -20,6 +20,7 @@ from picloud.model.calendar import zone
 from picloud.model.cron import CronExpression, next_tick
 from picloud.model.schedule import CLOCK_BACK_MAX, CatchUp, DueTick, LatePolicy, Outcome, PassedTicks, account
 from picloud.model.trigger import Overlap, Trigger
+from picloud.storage.apps import hold_app
 from picloud.storage.database import Database
 from picloud.storage.queries import load
 from picloud.storage.storable import storable
@@ -136,7 +137,7 @@ class ScheduleRepository:
         if storable(trigger) != trigger:
             raise _no_trigger(trigger)
         with self._database.connection() as connection, connection.transaction(force_rollback=dry_run):
-            connection.execute(_SQL["hold_app"], {"app_id": app_id})
+            hold_app(connection, app_id)
             row = connection.execute(_SQL["take_one"], {**key._asdict(), "now": now}).fetchone()
             if row is None:
                 raise _no_schedule(connection, key)

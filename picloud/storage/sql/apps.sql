@@ -17,3 +17,7 @@ ORDER BY name
 DELETE FROM apps
 WHERE name = %(name)s
 RETURNING id
+
+-- name: hold_app
+-- A publish holds the app before it comes to its deliveries and schedules, and so does whoever locks one of them.
+SELECT FROM apps WHERE id = %(app_id)s FOR KEY SHARE

@@ -103,10 +103,6 @@ FROM deliveries AS d
 JOIN events AS e ON e.app_id = d.app_id AND e.id = d.event_id
 WHERE d.app_id = %(app_id)s AND d.trigger = %(trigger)s AND d.event_id = %(event_id)s AND d.lease = %(token)s
 
--- name: hold_app
--- A publish holds the app before it comes to its deliveries, and so does who buries one of them.
-SELECT FROM apps WHERE id = %(app_id)s FOR KEY SHARE
-
 -- name: cancelled
 SELECT app_id, event_id, trigger FROM deliveries WHERE cancelled_at IS NOT NULL
 

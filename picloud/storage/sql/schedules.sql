@@ -107,9 +107,6 @@ ORDER BY place
 -- name: count_backfilled
 SELECT count(*) FROM deliveries WHERE app_id = %(app_id)s AND trigger = %(trigger)s AND is_backfilled
 
--- name: hold_app
-SELECT FROM apps WHERE id = %(app_id)s FOR KEY SHARE
-
 -- name: take_one
 -- After the app, which a publish takes first, too.
 SELECT s.since, s.accounted_at, s.ran_until, t.source, t.options, coalesce(%(now)s::timestamptz, clock_timestamp())
