@@ -9,14 +9,14 @@ from typing import Final
 from picloud.engine.run_input import INPUT_MAX_BYTES, RunInput
 from picloud.errors import NotFound
 from picloud.model.app import AppId
-from picloud.model.identity import is_id
+from picloud.model.identity import is_id, short_id
 from picloud.model.run import RunRecord
 from picloud.model.trigger import Trigger
 from picloud.publishing.cells import RUNS_SHOWN, RUNS_SHOWN_MAX, Logs, Runs
 from picloud.publishing.diff import changes
 from picloud.storage.runs import RunFilter, RunPage
 from picloud_kernel.display import Bundle, changes_bundle, text
-from picloud_kernel.runs import FAILED, logs_bundle, run_text, runs_bundle, short_id
+from picloud_kernel.runs import FAILED, logs_bundle, run_text, runs_bundle
 from picloud_kernel.session import Session
 
 _LOOKED_THROUGH: Final = 50
@@ -64,7 +64,7 @@ class History:
         if one and one.alike > 1:
             return text(f"{_stands_for(one)}, without their lines.")
         if not any(run.details["log"] for run in page.runs):
-            which = f"Run {short_id(one)}" if one else f"The newest {len(page.runs)} runs"
+            which = f"Run {short_id(one.id)}" if one else f"The newest {len(page.runs)} runs"
             return text(f"{which} logged nothing.")
         return logs_bundle(page.runs, "There are older runs: '%logs RUN' shows the lines of one." if page.next else "")
 
@@ -112,8 +112,8 @@ class History:
             large = f"it had {run.input_bytes} bytes, and at most {INPUT_MAX_BYTES} are kept"
             why = large if run.input_bytes > INPUT_MAX_BYTES else "the app had more runs at once than are kept whole"
             raise NotFound(
-                f"The input of run {short_id(run)} was not kept: {why}. Send it again, with '%call' or from a scratch "
-                "cell."
+                f"The input of run {short_id(run.id)} was not kept: {why}. Send it again, with '%call' or from a "
+                "scratch cell."
             )
         return RunInput.model_validate_json(run.input)
 
@@ -164,4 +164,4 @@ class History:
 
 
 def _stands_for(run: RunRecord) -> str:
-    return f"Run {short_id(run)} stands for {run.alike} that were alike"
+    return f"Run {short_id(run.id)} stands for {run.alike} that were alike"

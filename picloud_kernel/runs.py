@@ -15,13 +15,12 @@ from picloud.engine.executor import RETRY_AS_USUAL
 from picloud.engine.log import one_line
 from picloud.engine.run_input import NOT_KEPT, RunInput
 from picloud.model.event import Message, Verdicts
+from picloud.model.identity import short_id
 from picloud.model.run import RunRecord, RunReport, RunStatus
 from picloud_kernel.display import Bundle, columns
 from picloud_kernel.markup import escaped, tag
 from picloud_kernel.values import rows_markup
 
-ID_DIGITS: Final = 8
-"""Of a run's id, as lists show it."""
 CELL_MAX: Final = 80
 """Characters of one cell of a list as text."""
 LINES_SHOWN_MAX: Final = 500
@@ -44,11 +43,6 @@ _STATUS_STYLES: Final[Mapping[RunStatus, str]] = {
     RunStatus.FAULT: "status-bad",
 }
 _LEVEL_STYLES: Final[Mapping[str, str]] = {"warn": "status-moved", "error": "status-bad"}
-
-
-def short_id(run: RunRecord) -> str:
-    """Return as much of the run's id as tells it from others."""
-    return run.id.hex[:ID_DIGITS]
 
 
 def started(run: RunRecord) -> str:
@@ -75,7 +69,7 @@ def cells(run: RunRecord) -> tuple[str, ...]:
     """Return its row of a list, as text in one line each."""
     alike = f"x{run.alike}" if run.alike > 1 else ""
     texts = (
-        short_id(run), started(run), run.subject, by(run), result(run), took(run), alike, run.principal or ""
+        short_id(run.id), started(run), run.subject, by(run), result(run), took(run), alike, run.principal or ""
     )  # fmt: skip
     return tuple(map(one_line, texts))
 
@@ -111,7 +105,7 @@ def run_text(run: RunRecord, given: RunInput | None) -> str:
     trigger = "" if run.trigger in (None, run.script) else f", script {run.script}"
     told = f": {run.code}{_place(run)}" if run.code is not None else ""
     lines = [
-        f"run {short_id(run)} of {by(run)}{trigger}: {run.subject}",
+        f"run {short_id(run.id)} of {by(run)}{trigger}: {run.subject}",
         f"{started(run)}, {run.status} after {took(run)}{told}",
         run.message,
         f"by {run.principal}" if run.principal else None,
@@ -211,7 +205,7 @@ def _place(run: RunRecord) -> str:
 def _log_row(run: RunRecord, line: Mapping[str, str]) -> tuple[str, str, str, str]:
     level = line["level"].upper() if line["level"] in _LEVEL_STYLES else line["level"]
     message = " ".join(filter(None, (line["message"], line.get("fields"))))
-    return started(run), short_id(run), level, one_line(message)
+    return started(run), short_id(run.id), level, one_line(message)
 
 
 def _retries(verdicts: Verdicts) -> list[tuple[int, float]]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import click
 
-from picloud.cli.session import author, json_option, open_session, print_json
+from picloud.cli.session import app_option, author, json_option, open_session, print_json
 
 
 @click.command()
 @click.argument("name")
-@click.option("--app", "app_name", required=True, help="The app.")
+@app_option
 @click.option("--from", "start", required=True, help="Begin here, as in 2026-03-01T00:00:00+01:00.")
 @click.option("--to", "end", required=True, help="End here; a tick at this moment is in.")
 @click.option("--again", is_flag=True, help="Also run ticks that ran before.")

@@ -8,7 +8,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from picloud.cli.session import author, confirm, json_option, open_session, print_json, print_table
+from picloud.cli.session import app_option, author, confirm, json_option, open_session, print_json, print_table
 from picloud.model.app import check_app_name
 from picloud.model.dead_letter import LetterFilter, LetterState
 from picloud.model.trigger import TriggerKind
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 ALL = "all"
 COUNTED_MAX = 1000
-
-_app_option = click.option("--app", "app_name", required=True, help="The app.")
 
 
 class _Moment(click.ParamType[datetime]):
@@ -59,7 +57,7 @@ def dead_letter() -> None:
 
 
 @dead_letter.command("list")
-@_app_option
+@app_option
 @click.option(
     "--state", type=click.Choice([*(state.value for state in LetterState), ALL]), default="open", show_default=True,
     help="What was decided.",
@@ -87,7 +85,7 @@ def list_letters(app_name: str, state: str, limit: int, cursor: str | None, as_j
 
 @dead_letter.command()
 @click.argument("letter", metavar="ID")
-@_app_option
+@app_option
 @json_option
 def show(letter: str, app_name: str, as_json: bool) -> None:
     """Show a dead letter: input, and every attempt with error, traceback, logs and what it used."""
@@ -106,7 +104,7 @@ def show(letter: str, app_name: str, as_json: bool) -> None:
 
 @dead_letter.command()
 @click.argument("letter", metavar="[ID]", required=False)
-@_app_option
+@app_option
 @click.option("--input", "file", type=click.File("rb"), help="JSON in place of the letter's input; - is stdin.")
 @click.option("--bytes", "is_bytes", is_flag=True, help="What --input gives is a string of any bytes, not JSON.")
 @click.option("--all", "all_letters", is_flag=True, help="All open letters, or those the filters mean, oldest first.")
@@ -140,7 +138,7 @@ def redrive(
 
 @dead_letter.command()
 @click.argument("letter", metavar="[ID]", required=False)
-@_app_option
+@app_option
 @click.option("--all", "all_letters", is_flag=True, help="All open letters, or those the filters mean.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from picloud.cli.publish import changes_json, force_reason, print_changes
-from picloud.cli.session import author, json_option, open_session, print_json, print_table
+from picloud.cli.session import app_option, author, json_option, open_session, print_json, print_table
 from picloud.model.release import about
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def release() -> None:
 
 
 @release.command("list")
-@click.option("--app", "app_name", required=True, help="The app.")
+@app_option
 @json_option
 def list_releases(app_name: str, as_json: bool) -> None:
     """List an app's releases."""
@@ -40,7 +40,7 @@ def list_releases(app_name: str, as_json: bool) -> None:
 
 @release.command()
 @click.argument("number", type=click.IntRange(1, 10**18))
-@click.option("--app", "app_name", required=True, help="The app.")
+@app_option
 @click.option("--diff", is_flag=True, help="Also print what it changed.")
 @json_option
 def show(number: int, app_name: str, diff: bool, as_json: bool) -> None:
@@ -68,7 +68,7 @@ def show(number: int, app_name: str, diff: bool, as_json: bool) -> None:
 
 @release.command()
 @click.argument("number", type=click.IntRange(1, 10**18))
-@click.option("--app", "app_name", required=True, help="The app.")
+@app_option
 @click.option("--force", is_flag=True, help="Publish although its tests fail now; needs --reason.")
 @click.option("--reason", help="Why it is forced; kept with the release.")
 @json_option

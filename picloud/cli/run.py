@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from picloud.cli.session import json_option, open_session, print_json, print_table
+from picloud.cli.session import app_option, json_option, open_session, print_json, print_table
+from picloud.model.identity import short_id
 from picloud.model.run import RunStatus
 
 if TYPE_CHECKING:
     from picloud.model.run import RunRecord
-
-app_option = click.option("--app", "app_name", required=True, help="The app.")
 
 
 @click.group()
@@ -69,7 +68,7 @@ def show(identity: str, app_name: str, as_json: bool) -> None:
 
 def _row(found: RunRecord) -> tuple[object, ...]:
     return (
-        found.id.hex[:8],
+        short_id(found.id),
         f"{found.started_at:%Y-%m-%d %H:%M:%S}",
         found.subject if found.trigger is None else f"{found.subject} > {found.trigger}",
         found.status,

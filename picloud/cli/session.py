@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 json_option: Callable[[Any], Any] = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 """For every command that lists or shows something."""
+app_option: Callable[[Any], Any] = click.option("--app", "app_name", required=True, help="The app.")
+"""For every command about one app that is there."""
 
 
 def read_settings(**overrides: object) -> Settings:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from picloud.cli.backfill import backfill
-from picloud.cli.session import author, json_option, open_session, print_json, print_table
+from picloud.cli.session import app_option, author, json_option, open_session, print_json, print_table
 from picloud.errors import NotFound
 from picloud.model.app import check_app_name
 from picloud.model.trigger import split_trigger, trigger_of
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from picloud.admin.edits import Edit
     from picloud.model.trigger import Trigger
     from picloud.publishing.publisher import Published
-
-_app_option = click.option("--app", "app_name", required=True, help="The app.")
 
 
 @click.group()
@@ -30,7 +28,7 @@ trigger.add_command(backfill)
 
 
 @trigger.command("list")
-@_app_option
+@app_option
 @json_option
 def list_triggers(app_name: str, as_json: bool) -> None:
     """List an app's triggers."""
@@ -46,7 +44,7 @@ def list_triggers(app_name: str, as_json: bool) -> None:
 
 @trigger.command()
 @click.argument("name")
-@_app_option
+@app_option
 @json_option
 def show(name: str, app_name: str, as_json: bool) -> None:
     """Show a trigger: what it takes, what it runs, and its next ticks."""
@@ -71,7 +69,7 @@ def show(name: str, app_name: str, as_json: bool) -> None:
 @click.argument("kind")
 @click.argument("words", nargs=-1, metavar="[SOURCE] [OPTION=VALUE]...")
 @click.option("--script", required=True, help="Name of the endpoint script it runs.")
-@_app_option
+@app_option
 @json_option
 def put(name: str, kind: str, words: tuple[str, ...], script: str, app_name: str, as_json: bool) -> None:
     """Add a trigger, or put it in the place of the one of its name, in the words of a '%%trigger' line.
@@ -95,7 +93,7 @@ def put(name: str, kind: str, words: tuple[str, ...], script: str, app_name: str
 
 @trigger.command()
 @click.argument("name")
-@_app_option
+@app_option
 @json_option
 def delete(name: str, app_name: str, as_json: bool) -> None:
     """Delete a trigger; its script stays, and so does what waits for it."""

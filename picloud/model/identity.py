@@ -18,6 +18,11 @@ def is_id(text: str) -> bool:
     return _DIGITS.fullmatch(_digits(text)) is not None
 
 
+def short_id(identity: UUID) -> str:
+    """Return the beginning of an id that lists show, and that is enough when no other begins so."""
+    return identity.hex[:DIGITS_MIN]
+
+
 def id_range(text: str, what: str) -> tuple[UUID, UUID]:
     """Return the lowest and highest id that begin as the text does; raise `InvalidInput` when none does.
 

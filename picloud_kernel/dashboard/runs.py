@@ -8,13 +8,14 @@ from ipywidgets import HTML, Dropdown, HBox, Text, VBox
 
 from picloud.engine.log import one_line
 from picloud.engine.run_input import RunInput
+from picloud.model.identity import short_id
 from picloud.model.run import RunRecord, RunStatus
 from picloud.storage.runs import RunFilter, RunPage
 from picloud_kernel.dashboard import markup
 from picloud_kernel.dashboard.desk import Desk
 from picloud_kernel.dashboard.markup import Html, tag
 from picloud_kernel.dashboard.notice import Notice
-from picloud_kernel.runs import FAILED, TITLES, by, cells, input_text, log_lines, run_text, short_id, started, used_text
+from picloud_kernel.runs import FAILED, TITLES, by, cells, input_text, log_lines, run_text, started, used_text
 
 SHOWN: Final = 50
 _RESULTS: Final = (
@@ -84,7 +85,7 @@ class Runs:
 
 
 def _title(run: RunRecord) -> str:
-    return one_line(f"{started(run)}: {by(run)}, {run.status}, {short_id(run)}")
+    return one_line(f"{started(run)}: {by(run)}, {run.status}, {short_id(run.id)}")
 
 
 def _row(run: RunRecord) -> list[str]:
@@ -102,7 +103,7 @@ def _detail(run: RunRecord) -> Html:
         _text("Log", "\n".join(log_lines(run))),
         _text("Input", _input(run, given)),
         markup.hint(f"It used {used}.") if (used := used_text(run.details)) else Html(""),
-        markup.hint("Do it again with the draft of a notebook: ", tag("code", f"%replay {short_id(run)}"))
+        markup.hint("Do it again with the draft of a notebook: ", tag("code", f"%replay {short_id(run.id)}"))
         if given
         else Html(""),
     ]
